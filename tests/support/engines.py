@@ -1,0 +1,96 @@
+"""Real container engines for the tests, and a tiny base image.
+
+Docker is the one that answers: ``scripts/with-engine pytest`` brings one. Docker with containerd's store is brought by
+``with-containerd-store``, beside this file. Podman works on storage of its own, with settings that also run where crun
+and raised limits do not (see scripts/with-engine).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assembler.engine.connect import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from assembler.engine.client import Engine
+
+BUSYBOX = Path("/bin/busybox")  # apt-get install busybox-static
+
+
+@contextmanager
+def docker() -> Iterator[Engine]:
+    yield connect("docker")
+
+
+@contextmanager
+def containerd_store() -> Iterator[Engine]:
+    command = [str(Path(__file__).with_name("with-containerd-store")), "sh", "-c", 'echo "$DOCKER_HOST"; exec cat']
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        with environment({"DOCKER_HOST": process.stdout.readline().strip()}):
+            try:
+                yield connect("docker")
+            finally:
+                process.stdin.close()  # cat ends, and with it the engine
+                process.wait()
+
+
+@contextmanager
+def podman(directory: Path) -> Iterator[Engine]:
+    containers, storage = directory / "containers.conf", directory / "storage.conf"
+    containers.write_text('[containers]\ndefault_ulimits = ["nofile=8192:8192", "nproc=8192:8192"]\n'
+                          f'[engine]\nruntime = "runc"\ntmp_dir = "{directory}/tmp"\nlock_type = "file"\n')
+    storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{directory}/data"\nrunroot = "{directory}/run"\n')
+    with environment({"CONTAINERS_CONF": str(containers), "CONTAINERS_STORAGE_CONF": str(storage)}):
+        try:
+            yield connect("podman")
+        finally:
+            subprocess.run(["podman", "rm", "--all", "--force", "--time", "0"], check=True, capture_output=True)
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
+
+
+def busybox_rootfs() -> io.BytesIO:
+    """A rootfs as tar: a static busybox under all its names, and a few directories as Debian has them."""
+    rootfs = io.BytesIO()
+    names = subprocess.run([BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
+    with tarfile.open(fileobj=rootfs, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for directory, mode in (("usr", 0o755), ("usr/bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("root", 0o700),
+                                ("opt", 0o755), ("opt/old", 0o755)):
+            _add(tar, directory, tarfile.DIRTYPE, mode)
+        _add(tar, "bin", tarfile.SYMTYPE, 0o777, target="usr/bin")
+        _add(tar, "etc/passwd", tarfile.REGTYPE, 0o644, b"root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/:/bin/sh\n")
+        _add(tar, "opt/old/file", tarfile.REGTYPE, 0o644, b"of the base\n")
+        _add(tar, "usr/bin/busybox", tarfile.REGTYPE, 0o755, BUSYBOX.read_bytes())
+        for name in names:
+            if name != "busybox":
+                _add(tar, f"usr/bin/{name}", tarfile.SYMTYPE, 0o777, target="busybox")
+    rootfs.seek(0)
+    return rootfs
+
+
+def _add(tar: tarfile.TarFile, name: str, kind: bytes, mode: int, content: bytes = b"", target: str = "") -> None:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode, member.linkname, member.size = kind, mode, target, len(content)
+    member.mtime = 1_700_000_000
+    tar.addfile(member, io.BytesIO(content))

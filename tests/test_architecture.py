@@ -1,0 +1,72 @@
+"""What nobody should have to remember: the direction of imports, types, style, the size of a room."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "assembler").rglob("*.py"))
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def tool(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def test_imports_point_one_way() -> None:
+    run(tool("lint-imports"))
+
+
+def test_types() -> None:
+    run(tool("mypy"))
+
+
+def test_style() -> None:
+    run(tool("ruff"), "check", ".")
+
+
+def test_shell_scripts() -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    files = [ROOT / name.decode() for name in tracked if name and (ROOT / name.decode()).is_file()]
+    scripts = [str(path) for path in files if path.read_bytes().startswith((b"#!/bin/sh", b"#!/bin/bash"))]
+    assert len(scripts) > 5
+    run("shellcheck", *scripts)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_is_one_room(path: Path) -> None:
+    """At most 350 lines, and no function of more than 60: what is longer has a second subject in it."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 350
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, f"{node.name} is too long"
+
+
+def test_only_the_command_line_reads_environment_and_clock() -> None:
+    """Below cli, time and environment arrive as arguments (DESIGN: "How data flows")."""
+    forbidden = re.compile(r"os\.environ|os\.getenv|time\.time\(|datetime\.now|sys\.argv|sys\.exit|(?<!\.)\bprint\(")
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in SOURCES
+        if "cli" not in path.parts and path.name != "__main__.py"
+        for match in forbidden.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert not found
+
+
+def test_the_changelog_knows_this_version() -> None:
+    from assembler import __version__
+
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{__version__}]" in changelog or "## [Unreleased]" in changelog
