@@ -1,0 +1,52 @@
+"""Globs over paths in a rootfs: what recipes prune, keep and limit.
+
+``*`` and ``?`` stay within a name, ``**`` goes over any number of directories, ``[a-z]`` is a set. A pattern that
+matches a directory speaks for all below it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def matching(pattern: str) -> Callable[[str], object]:
+    """The function that says whether ``pattern`` matches a path, which is text with a leading slash."""
+    expression = re.compile(translate(pattern), re.DOTALL)
+    return lambda path: expression.match(path[1:].encode())
+
+
+def translate(pattern: str) -> bytes:
+    """A regular expression that matches the paths that ``pattern`` names, and all below them."""
+    raw = pattern.encode("utf-8", "surrogateescape").strip(b"/")
+    parts = raw.split(b"/")
+    expression = b""
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        if part == b"**":
+            # At the end: everything below, but not the directory itself. Elsewhere: any number of directories, or none.
+            expression += b".+" if last else b"(?:[^/]+/)*"
+        else:
+            expression += _component(part) + (b"" if last else b"/")
+    return expression + rb"(?=/|\Z)"
+
+
+def _component(part: bytes) -> bytes:
+    expression, index = b"", 0
+    while index < len(part):
+        char = part[index : index + 1]
+        index += 1
+        if char == b"*":
+            expression += b"[^/]*"
+        elif char == b"?":
+            expression += b"[^/]"
+        elif char == b"[" and (end := part.find(b"]", index + 1)) > 0:
+            body = part[index:end].replace(b"\\", b"\\\\")
+            expression += b"[" + (b"^" + body[1:] if body[:1] == b"!" else body) + b"]"
+            index = end + 1
+        else:
+            expression += re.escape(char)
+    return expression

@@ -1,0 +1,65 @@
+"""How the work below the command line tells what it is doing, without knowing who looks.
+
+Use cases take a :class:`Progress`; the command line gives one that draws on the terminal, tests give
+:class:`SilentProgress`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Task(Protocol):
+    """One long piece of work with a bar of its own."""
+
+    def advance(self, amount: int) -> None:
+        """``amount`` more bytes (or items) are done. May be called from any thread."""
+
+    def note(self, text: str) -> None:
+        """A few words beside the bar: the last line of a step's output, a retry."""
+
+
+class Progress(Protocol):
+    def say(self, message: str) -> None:
+        """One line that stays: a phase began, a phase is done."""
+
+    def warn(self, message: str) -> None:
+        """One line that stays and wants attention."""
+
+    def output(self, line: str) -> None:
+        """One line that a step printed; shown only when the user asked for everything."""
+
+    def task(self, label: str, *, total: int | None = None, unit: str = "B") -> AbstractContextManager[Task]:
+        """A bar that lives as long as the context. ``total`` in ``unit``; None when it can't be known."""
+
+
+class _SilentTask:
+    def advance(self, amount: int) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+
+class SilentProgress:
+    """Draws nothing, and remembers the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def say(self, message: str) -> None:
+        pass
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def output(self, line: str) -> None:
+        pass
+
+    @contextmanager
+    def task(self, label: str, *, total: int | None = None, unit: str = "B") -> Iterator[Task]:
+        yield _SilentTask()
