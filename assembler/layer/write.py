@@ -1,0 +1,201 @@
+"""The single pass: entries become tar bytes, and these at once a diff_id, a compressed blob and its digest.
+
+Three threads share the work through short queues of 1 MiB chunks, so memory doesn't grow with the layer: this thread
+reads files, one hashes the tar, one compresses it, hashes what comes out and hands it to the sink. hashlib, zstandard
+and the system calls all release the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from assembler.errors import ChangesetError
+from assembler.layer.header import END, header, padding
+from assembler.model.digest import Digest
+from assembler.model.oci import Descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from assembler.layer.compress import Compressor
+    from assembler.layer.entry import Entry
+    from assembler.model.node import Content
+
+CHUNK: Final = 1 << 20
+_QUEUE: Final = 16
+
+
+class Sink(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """``descriptor`` is of the compressed blob; ``diff_id`` and ``size`` (bytes) of the uncompressed tar.
+
+    ``ends`` is where each entry ends in the tar. ``marks`` are (bytes of the tar, bytes of the blob) that the
+    compressor was done with at some moments, the last being all: from these two follows what each file takes of it.
+    """
+
+    descriptor: Descriptor
+    diff_id: Digest
+    size: int
+    entries: int
+    ends: array[int]
+    marks: tuple[tuple[int, int], ...]
+
+
+def write_layer(
+    entries: Iterable[Entry],
+    sink: Sink,
+    compressor: Compressor,
+    *,
+    advance: Callable[[int], object] = int,
+) -> Layer:
+    """Writes ``entries`` in the order given and returns what became of them.
+
+    ``advance`` is called with each number of tar bytes that were read. Raises ChangesetError when a file is not what
+    its entry says. What the sink raises is raised here.
+    """
+    blob = _Blob(sink, compressor)
+    plain = hashlib.sha256()
+    hashing, compressing = _Stage("diff_id", plain.update), _Stage("compress", blob.add)
+    chunks = _Chunks((hashing.put, compressing.put, lambda chunk: advance(len(chunk))))
+    ends = array("q")
+    try:
+        for entry in entries:
+            chunks.add(header(entry))
+            if entry.content is not None:
+                assert entry.node is not None
+                chunks.add_file(entry.content, entry.node.size, entry.path)
+            ends.append(chunks.total)
+        chunks.add(END)
+        chunks.flush()
+    finally:
+        failures = [failure for failure in (hashing.close(), compressing.close()) if failure]
+    if failures:
+        raise failures[0]
+    blob.finish()
+    descriptor = Descriptor(compressor.media_type, Digest("sha256", blob.sha256.hexdigest()), blob.size)
+    marks = (*blob.marks, (chunks.total, blob.size))
+    return Layer(descriptor, Digest("sha256", plain.hexdigest()), chunks.total, len(ends), ends, marks)
+
+
+class _Blob:
+    """What leaves the compressor: counted, hashed and handed on."""
+
+    def __init__(self, sink: Sink, compressor: Compressor) -> None:
+        self._sink = sink
+        self._compressor = compressor
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+        self.marks = [(0, 0)]
+
+    def add(self, chunk: memoryview) -> None:
+        self._emit(self._compressor.compress(chunk))
+        progress = self._compressor.progress()
+        if progress != self.marks[-1]:
+            self.marks.append(progress)
+
+    def finish(self) -> None:
+        self._emit(self._compressor.flush())
+
+    def _emit(self, data: bytes) -> None:
+        if data:
+            self.sha256.update(data)
+            self.size += len(data)
+            self._sink.write(data)
+
+
+_Receiver = Callable[[memoryview], object]
+
+
+class _Chunks:
+    """Gathers headers and contents into chunks of 1 MiB, so that small files cost no queue traffic of their own."""
+
+    def __init__(self, receivers: tuple[_Receiver, ...]) -> None:
+        self._receivers = receivers
+        self._view = memoryview(bytearray(CHUNK))
+        self._used = 0
+        self.total = 0
+
+    def add(self, data: bytes) -> None:
+        end = self._used + len(data)
+        if end <= CHUNK:
+            self._view[self._used : end] = data
+            self._advance(len(data))
+        else:
+            room = CHUNK - self._used
+            self.add(data[:room])
+            self.add(data[room:])
+
+    def add_file(self, content: Content, size: int, path: bytes) -> None:
+        descriptor = os.open(content.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            if content.offset:
+                os.lseek(descriptor, content.offset, os.SEEK_SET)
+            left = size
+            while left:
+                got = os.readv(descriptor, (self._view[self._used : self._used + left],))
+                if not got:
+                    raise ChangesetError(
+                        f"{os.fsdecode(path)} became {left} bytes shorter while it was read",
+                        hint="Something still writes in the container: end what the steps left running.",
+                    )
+                self._advance(got)
+                left -= got
+        finally:
+            os.close(descriptor)
+        # A chunk is zeros until it is written to, and holds whole blocks: the padding is there already.
+        self._advance(padding(size))
+
+    def flush(self) -> None:
+        if self._used:
+            chunk = self._view[: self._used]
+            for receive in self._receivers:
+                receive(chunk)
+            self._view = memoryview(bytearray(CHUNK))
+            self._used = 0
+
+    def _advance(self, amount: int) -> None:
+        self._used += amount
+        self.total += amount
+        if self._used == CHUNK:
+            self.flush()
+
+
+class _Stage:
+    """A thread that does one thing to each chunk. After a failure it only drains, so that nobody waits for it."""
+
+    def __init__(self, name: str, work: Callable[[memoryview], object]) -> None:
+        self._queue: queue.Queue[memoryview | None] = queue.Queue(_QUEUE)
+        self._work = work
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"layer-{name}", daemon=True)
+        self._thread.start()
+
+    def put(self, chunk: memoryview) -> None:
+        if self._failure:
+            raise self._failure
+        self._queue.put(chunk)
+
+    def close(self) -> BaseException | None:
+        """Waits for the last chunk; the failure, if there was one."""
+        self._queue.put(None)
+        self._thread.join()
+        return self._failure
+
+    def _run(self) -> None:
+        while (chunk := self._queue.get()) is not None:
+            if self._failure is None:
+                try:
+                    self._work(chunk)
+                except BaseException as failure:
+                    self._failure = failure
