@@ -1,0 +1,130 @@
+"""One file over HTTP, through broken connections (RFC 9110, sections 13.1.5 If-Range, 14 Range Requests)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+import httpx
+
+from assembler.errors import SourceError
+from assembler.progress import Progress
+from assembler.source.partial import Partial
+
+ATTEMPTS: Final = 4
+"""Attempts in a row that bring nothing new; one that brings bytes is not counted."""
+
+_PASSING_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LONGEST_WAIT: Final = 60.0
+_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)")
+
+
+class _Interrupted(Exception):
+    """This attempt failed, but another may not."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+def new_client() -> httpx.Client:
+    """A client for sources: follows redirects; a server that is silent for a minute counts as gone."""
+    return httpx.Client(follow_redirects=True, timeout=httpx.Timeout(60, connect=20), headers={"User-Agent": "imgasm"})
+
+
+def download(
+    url: str,
+    partial: Partial,
+    *,
+    blind: bool,
+    client: httpx.Client,
+    progress: Progress,
+    wait: Callable[[float], None],
+) -> None:
+    """Completes ``partial``.
+
+    ``blind`` allows to go on where a former answer ended although the server names no version of the file: right only
+    if the digest is known and will be checked. ``wait`` sleeps that many seconds. Raises SourceError.
+    """
+    failures = 0
+    while True:
+        before = partial.size
+        try:
+            _attempt(url, partial, blind, client, progress)
+            return
+        except (httpx.TransportError, _Interrupted) as error:
+            failures = 1 if partial.size > before else failures + 1
+            reason = str(error) or type(error).__name__
+            if failures == ATTEMPTS:
+                raise SourceError(
+                    f"{shown(url)} can not be fetched: {reason}",
+                    hint="What was fetched so far is kept: the same command goes on from there.",
+                ) from error
+            pause = getattr(error, "wait", None) or float(2 ** (failures - 1))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise SourceError(f"{shown(url)} can not be fetched: {error}") from error
+        progress.say(f"{shown(url)}: {reason}; trying again")
+        wait(min(pause, _LONGEST_WAIT))
+
+
+def shown(url: str) -> str:
+    """``url`` without the parts that may hold secrets."""
+    return str(httpx.URL(url).copy_with(username=None, password=None, query=None, fragment=None))
+
+
+def _attempt(url: str, partial: Partial, blind: bool, client: httpx.Client, progress: Progress) -> None:
+    # Compressed on the way, the bytes would not be those of the digest, and ranges would count something else.
+    headers = {"Accept-Encoding": "identity"}
+    if partial.size and (blind or partial.validator):
+        headers["Range"] = f"bytes={partial.size}-"
+        if partial.validator:
+            headers["If-Range"] = partial.validator
+    with client.stream("GET", url, headers=headers) as response:
+        total = _accept(response, url, partial)
+        with progress.task(shown(url).rpartition("/")[2], total=total) as task:
+            task.advance(partial.size)
+            try:
+                # No chunk size: httpx would keep up to that much to itself, and lose it when the connection breaks.
+                for chunk in response.iter_raw():
+                    partial.append(chunk)
+                    task.advance(len(chunk))
+            finally:
+                partial.flush()
+    if total is not None and partial.size != total:
+        raise _Interrupted(f"the server sent {partial.size} of {total} bytes")
+
+
+def _accept(response: httpx.Response, url: str, partial: Partial) -> int | None:
+    """Makes ``partial`` ready for the answer's body. Returns the whole file's size, if the server tells."""
+    if response.status_code == 206:
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if match is None or int(match[1]) != partial.size:
+            partial.restart()
+            raise _Interrupted("the server sent another range than it was asked for")
+        partial.resumed = True
+        return None if match[2] == "*" else int(match[2])
+    if response.status_code == 416:
+        partial.restart()
+        raise _Interrupted("the server has fewer bytes than were fetched before")
+    if response.status_code != 200:
+        _refuse(response, url)
+    partial.restart(_validator(response))
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
+
+
+def _refuse(response: httpx.Response, url: str) -> None:
+    answer = f"the server answered {response.status_code} {response.reason_phrase}".rstrip()
+    if response.status_code in _PASSING_STATUSES:
+        after = response.headers.get("Retry-After", "")
+        raise _Interrupted(answer, float(after) if after.isdecimal() else None)
+    raise SourceError(f"{shown(url)} can not be fetched: {answer}", hint="Is the URL in the recipe still right?")
+
+
+def _validator(response: httpx.Response) -> str | None:
+    etag: str = response.headers.get("ETag", "")
+    if etag and not etag.startswith("W/"):
+        return etag
+    modified: str | None = response.headers.get("Last-Modified")
+    return modified

@@ -1,0 +1,73 @@
+"""A download on its way: the bytes so far, their running digest, and which version of the file they are of."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final, Self
+
+_CHUNK: Final = 1024 * 1024
+
+
+class Partial:
+    """``resumed`` tells that bytes of several answers were joined: a wrong digest may then be the join's fault."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._validator_path = path.with_suffix(".validator")
+        self._file = path.open("a+b")
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self.resumed = False
+        self._file.seek(0)
+        while chunk := self._file.read(_CHUNK):
+            self._count(chunk)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    @property
+    def validator(self) -> str | None:
+        """For If-Range: a strong ETag or a Last-Modified date; None when the server gave neither."""
+        try:
+            return self._validator_path.read_text(encoding="ascii") or None
+        except FileNotFoundError:
+            return None
+
+    def restart(self, validator: str | None = None) -> None:
+        """Forgets all bytes. What comes now is of the version that ``validator`` names."""
+        self._file.truncate(0)
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self.resumed = False
+        self._validator_path.write_text(validator or "", encoding="ascii")
+
+    def append(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+        self._count(chunk)
+
+    def _count(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+    def flush(self) -> None:
+        """What was appended outlives this process."""
+        self._file.flush()
+
+    def move_to(self, path: Path) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.replace(self._path, path)
+        self._validator_path.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._validator_path.unlink(missing_ok=True)
