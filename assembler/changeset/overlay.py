@@ -1,0 +1,275 @@
+"""A tree made of overlay directories, read without mounting them: the topmost is the writable layer.
+
+Follows the kernel's Documentation/filesystems/overlayfs.rst: whiteouts as 0:0 devices and as marked empty files
+(trap 6), opaque directories (traps 2, 3), metadata-only copies (trap 8). A renamed directory (redirect_dir) can't be
+read from the directories alone; it raises Unreadable, and the caller compares two exports instead.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from assembler.changeset import xattrs
+from assembler.changeset.tree import Finding, Tree, file_digest, parent
+from assembler.errors import ChangesetError
+from assembler.model.node import Content, Kind, Node
+from assembler.model.size import human
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from assembler.model.node import Xattrs
+
+_LARGE: Final = 1 << 20
+"""Holes in smaller files are not worth a word."""
+
+
+class Unreadable(ChangesetError):
+    """These overlay directories don't tell the whole tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Inode:
+    """``file`` is the real path in the directory ``layer`` (an index, 0 is topmost)."""
+
+    file: bytes
+    layer: int
+    status: os.stat_result
+
+
+class OverlayTree(Tree):
+    """The merged view of ``directories``, topmost first. ``prefix`` is ``user.`` for mounts made with ``userxattr``."""
+
+    def __init__(self, directories: Sequence[bytes], *, prefix: str = "trusted.") -> None:
+        self._roots = tuple(directories)
+        self._private = prefix + "overlay."
+        self._opaque_name = self._private + "opaque"
+        self._whiteout_name = self._private + "whiteout"
+        self._metacopy_name = self._private + "metacopy"
+        self._redirect_name = self._private + "redirect"
+        self._index_name = self._private + "nlink"
+        self._stacks: dict[bytes, tuple[tuple[int, bytes], ...]] = {b"": tuple(enumerate(self._roots))}
+        self._links: dict[int, dict[tuple[int, int], list[bytes]]] = {}
+        self._groups: dict[tuple[int, int, int], frozenset[bytes]] = {}
+        self._findings: set[Finding] = set()
+
+    def node(self, path: bytes) -> Node | None:
+        if not path:
+            return self._make(self._roots[0], os.lstat(self._roots[0]), path)
+        inode = self._find(path)
+        return None if inode is None else self._make(inode.file, inode.status, path)
+
+    def names(self, path: bytes) -> Iterable[bytes]:
+        seen: dict[bytes, bool] = {}
+        for _, directory in self._stack(path):
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.name not in seen:
+                        seen[entry.name] = not self._is_whiteout(entry.path, entry.stat(follow_symlinks=False))
+        return [name for name, is_there in seen.items() if is_there]
+
+    def content(self, path: bytes) -> Content | None:
+        """Of a regular file. Whether it is in a layer, and whether its bytes are, one system call tells."""
+        directory, _, name = path.rpartition(b"/")
+        for _, real in self._stack(directory):
+            file = real + b"/" + name
+            try:
+                os.getxattr(file, self._metacopy_name, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError:  # ENODATA: it is there, and whole
+                return Content(file)
+            inode = self._find(path)
+            return None if inode is None else Content(self._data(inode, path))
+        return None
+
+    def digest(self, path: bytes) -> bytes:
+        inode = self._find(path)
+        if inode is None:
+            raise KeyError(path)
+        return file_digest(Content(self._data(inode, path)), inode.status.st_size)
+
+    def peers(self, path: bytes) -> frozenset[bytes]:
+        inode = self._find(path)
+        if inode is None:
+            return frozenset()
+        if inode.status.st_nlink < 2 or stat.S_ISDIR(inode.status.st_mode):
+            return frozenset((path,))
+        key = (inode.layer, *_key(inode.status))
+        if key not in self._groups:
+            # Links of one inode lie in one layer; those that a higher layer hides are not names of it any more.
+            names = self._link_map(inode.layer)[_key(inode.status)]
+            self._groups[key] = frozenset(name for name in names if self._layer_of(name) == inode.layer)
+        return self._groups[key]
+
+    def findings(self) -> frozenset[Finding]:
+        return frozenset(self._findings)
+
+    def is_merged(self, path: bytes) -> bool:
+        """Whether lower directories show through the topmost one at ``path``."""
+        return len(self._stack(path)) > 1
+
+    def walk_top(self) -> Iterator[tuple[bytes, Node | None]]:
+        """Every path that the topmost directory has something to say about; None where it is a whiteout.
+
+        Parents come before their children. All names of hard-linked inodes are known when it ends.
+        """
+        links: dict[tuple[int, int], list[bytes]] = defaultdict(list)
+        pending = [(b"", self._roots[0])]
+        while pending:
+            path, directory = pending.pop()
+            prefix = path + b"/" if path else b""
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    child, status = prefix + entry.name, entry.stat(follow_symlinks=False)
+                    if self._is_whiteout(entry.path, status):
+                        yield child, None
+                        continue
+                    yield child, self._make(entry.path, status, child)
+                    if stat.S_ISDIR(status.st_mode):
+                        pending.append((child, entry.path))
+                    elif status.st_nlink > 1:
+                        links[_key(status)].append(child)
+        self._links[0] = links
+
+    def is_in_top(self, path: bytes) -> bool:
+        """Whether what is visible at ``path`` is in the topmost directory."""
+        return self._layer_of(path) == 0
+
+    def _layer_of(self, path: bytes) -> int | None:
+        inode = self._find(path)
+        return None if inode is None else inode.layer
+
+    def _find(self, path: bytes) -> _Inode | None:
+        """The inode that is visible at ``path``: the topmost, unless a whiteout hides it."""
+        directory, _, name = path.rpartition(b"/")
+        for layer, real in self._stack(directory):
+            file = real + b"/" + name
+            try:
+                status = os.lstat(file)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            return None if self._is_whiteout(file, status) else _Inode(file, layer, status)
+        return None
+
+    def _stack(self, path: bytes) -> tuple[tuple[int, bytes], ...]:
+        """The real directories that are merged at ``path``, topmost first; empty when it is no directory."""
+        known = self._stacks.get(path)
+        if known is not None:
+            return known
+        name = path.rpartition(b"/")[2]
+        merged: list[tuple[int, bytes]] = []
+        for layer, real in self._stack(parent(path)):
+            file = real + b"/" + name
+            try:
+                status = os.lstat(file)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            if not stat.S_ISDIR(status.st_mode):
+                break  # a file or whiteout hides everything below it
+            merged.append((layer, file))
+            if _xattr(file, self._redirect_name) is not None:
+                raise Unreadable(f"a renamed directory (redirect_dir) at {os.fsdecode(path)!r}")
+            if _xattr(file, self._opaque_name) == b"y":
+                break
+        return self._stacks.setdefault(path, tuple(merged))
+
+    def _is_whiteout(self, file: bytes, status: os.stat_result) -> bool:
+        if stat.S_ISCHR(status.st_mode):
+            return status.st_rdev == 0
+        return (
+            status.st_size == 0
+            and stat.S_ISREG(status.st_mode)
+            and _xattr(file, self._whiteout_name) is not None
+        )
+
+    def _make(self, file: bytes, status: os.stat_result, path: bytes) -> Node:
+        names = _xattr_names(file)
+        found = self._xattrs(file, names, path) if names else ()
+        if status.st_size > _LARGE and _is_sparse(status):
+            what = f"is sparse: {human(status.st_blocks * 512)} on disk, but {human(status.st_size)} in the layer"
+            self._findings.add(Finding(path, what))
+        return Node.from_stat(status, os.readlink(file) if stat.S_ISLNK(status.st_mode) else b"", found)
+
+    def _xattrs(self, file: bytes, names: list[str], path: bytes) -> Xattrs:
+        if self._index_name in names:
+            raise Unreadable(f"hard links across directories (index=on) at {os.fsdecode(path)!r}")
+        found = ((os.fsencode(name), os.getxattr(file, name, follow_symlinks=False)) for name in names)
+        return xattrs.normal(found, lambda what: self._findings.add(Finding(path, what)), self._private.encode())
+
+    def _data(self, inode: _Inode, path: bytes) -> bytes:
+        """The file that holds the bytes: with metacopy a copied-up file has only metadata, its bytes stayed below."""
+        while _xattr(inode.file, self._metacopy_name) is not None:
+            if _xattr(inode.file, self._redirect_name) is not None:
+                raise Unreadable(f"a renamed file without data (metacopy) at {os.fsdecode(path)!r}")
+            name = path.rpartition(b"/")[2]
+            for layer, real in self._stack(parent(path)):
+                file = real + b"/" + name
+                if layer > inode.layer and os.path.lexists(file):
+                    inode = _Inode(file, layer, os.lstat(file))
+                    break
+            else:
+                raise Unreadable(f"a file without data (metacopy) at {os.fsdecode(path)!r}")
+        return inode.file
+
+    def _link_map(self, layer: int) -> dict[tuple[int, int], list[bytes]]:
+        """All names of each hard-linked inode in one layer. Walks that layer once, and only if somebody asks."""
+        if layer not in self._links:
+            found: dict[tuple[int, int], list[bytes]] = defaultdict(list)
+            root = self._roots[layer]
+            pending = [root]
+            while pending:
+                with os.scandir(pending.pop()) as entries:
+                    for entry in entries:
+                        status = entry.stat(follow_symlinks=False)
+                        if stat.S_ISDIR(status.st_mode):
+                            pending.append(entry.path)
+                        elif status.st_nlink > 1:
+                            found[_key(status)].append(entry.path[len(root) + 1 :])
+            self._links[layer] = found
+        return self._links[layer]
+
+
+def candidates(final: OverlayTree, base: Tree) -> Iterator[tuple[bytes, Node | None]]:
+    """Every path where the container may differ from its base, with what the container has there.
+
+    Whiteouts say what is gone; where a directory no longer shows what lay below it (opaque, or inside one that is),
+    the names that the base has and the container lacks are gone as well (trap 2). A file that was copied up is no
+    longer an inode with its other names, which stayed below (trap 12): something became of these too.
+    """
+    for path, node in final.walk_top():
+        yield path, node
+        if node is None:
+            continue
+        if node.kind is Kind.DIRECTORY:
+            if not final.is_merged(path) and (below := set(base.names(path))):
+                yield from ((path + b"/" + name, None) for name in below.difference(final.names(path)))
+        elif len(peers := base.peers(path)) > 1:
+            yield from ((peer, final.node(peer)) for peer in peers if not final.is_in_top(peer) and final.node(peer))
+
+
+def _key(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino  # trap 12: an inode number alone says nothing
+
+
+def _is_sparse(status: os.stat_result) -> bool:
+    """Whether most of the file is holes, which tar can't leave out: they make layers of gigabytes (trap 17)."""
+    return stat.S_ISREG(status.st_mode) and status.st_blocks * 1024 < status.st_size
+
+
+def _xattr_names(file: bytes) -> list[str]:
+    try:
+        return os.listxattr(file, follow_symlinks=False)
+    except OSError:  # ENOTSUP: a file system without extended attributes has none to carry
+        return []
+
+
+def _xattr(file: bytes, name: str) -> bytes | None:
+    try:
+        return os.getxattr(file, name, follow_symlinks=False)
+    except OSError:
+        return None

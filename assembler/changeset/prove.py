@@ -1,0 +1,335 @@
+"""The proof of a finished layer (DESIGN.md, "The guarantee"), made without what made the layer.
+
+The layer's bytes are read back and laid over the tree below. Sound: every path that the image wished for is then what
+the container has there, and nothing else changed. Irredundant: no entry and no whiteout could be left out. Neither
+``stack.py`` nor ``links.py`` nor ``targets.py`` has a part in this, so that a mistake there is not made twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from assembler.changeset.tree import ancestors, parent, shown
+from assembler.errors import ChangesetError
+from assembler.layer.decompress import decompress
+from assembler.layer.entry import WHITEOUT_PREFIX
+from assembler.layer.read import TarReader
+from assembler.model.node import Kind, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assembler.changeset.tree import Tree
+    from assembler.layer.read import Member, Readable
+
+_DETAILED: Final = 20
+_ENGINES_OWN: Final = Node(Kind.DIRECTORY, 0o755)
+"""What engines make of a parent that the layer doesn't mention (trap 10)."""
+_SYMLINK_LIMIT: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was looked at: members of the layer, wished paths, and bytes of contents in the layer, here and below."""
+
+    entries: int
+    paths: int
+    bytes: int
+
+
+def prove(
+    layer: Readable, wishes: Mapping[bytes, Node | None], final: Tree, onto: Tree, *, foreign: bool, clamp: int | None
+) -> Proof:
+    """Reads ``layer``, compressed or not, to its end. ChangesetError names every path that is not as it must be.
+
+    ``wishes`` are paths of ``final``, None where the image shall have nothing; ``foreign`` and ``clamp`` as in
+    ``stack.stack``. Contents are read again from ``final``, by their sha256.
+    """
+    proof = _Prover(wishes, final, onto, _Places(final, onto, foreign=foreign), clamp)
+    proof.read(layer)
+    proof.check_wishes()
+    proof.check_entries()
+    if proof.wrong:
+        raise _disproved(proof.wrong)
+    return Proof(proof.members, len(wishes), proof.bytes)
+
+
+def _disproved(wrong: Mapping[bytes, list[str]]) -> ChangesetError:
+    paths = sorted(wrong)
+    lines = [f"{shown(path)}: {'; '.join(wrong[path])}" for path in paths[:_DETAILED]]
+    lines += [shown(path) for path in paths[_DETAILED:]]
+    count = "1 path disagrees" if len(paths) == 1 else f"{len(paths)} paths disagree"
+    return ChangesetError(
+        f"the layer is not proved: {count}. This is a bug in imgasm",
+        hint="Please report it, with the recipe and these lines; the image was not given its name.",
+        detail="\n".join(lines),
+    )
+
+
+class _Places:
+    """Where a path of the container lies in the image below: directories go through that image's symlinks (trap 9)."""
+
+    def __init__(self, final: Tree, onto: Tree, *, foreign: bool) -> None:
+        self._final, self._onto, self._foreign = final, onto, foreign
+        self._known: dict[bytes, bytes] = {b"": b""}
+        self.sources: dict[bytes, bytes] = {}
+        """For the place of each directory that was asked for, where the container has it."""
+
+    def of(self, path: bytes) -> bytes:
+        if not self._foreign:
+            return path
+        node = self._final.node(path)
+        if node is not None and node.kind is Kind.DIRECTORY:
+            return self._directory(path)
+        return _join(self._directory(parent(path)), path.rpartition(b"/")[2])
+
+    def _directory(self, path: bytes) -> bytes:
+        if path not in self._known:
+            above = self._directory(parent(path))
+            self._known[path] = self._follow(_join(above, path.rpartition(b"/")[2]))
+            self.sources.setdefault(self._known[path], path)
+        return self._known[path]
+
+    def _follow(self, path: bytes) -> bytes:
+        """As path_resolution(7) has it, inside the image's root; parts that are not there stay as they are."""
+        current, followed = b"", 0
+        ahead = path.split(b"/")[::-1]
+        while ahead:
+            part = ahead.pop()
+            if part == b"..":
+                current = parent(current)
+            elif part not in (b"", b"."):
+                here = _join(current, part)
+                node = self._onto.node(here)
+                if node is None or node.kind is not Kind.SYMLINK or followed >= _SYMLINK_LIMIT:
+                    current = here
+                    continue
+                followed += 1
+                ahead += node.target.split(b"/")[::-1]
+                current = b"" if node.target.startswith(b"/") else current
+        return current
+
+
+class _Prover:
+    """``wanted`` tells for each path of the image where the container has it, ``gone`` what the image shall lack.
+
+    ``first`` holds each entry's path and the entry with its content (itself but for hard links); ``parents`` is every
+    directory above an entry or whiteout.
+    """
+
+    def __init__(
+        self, wishes: Mapping[bytes, Node | None], final: Tree, onto: Tree, places: _Places, clamp: int | None
+    ) -> None:
+        self.final, self.onto, self.clamp = final, onto, clamp
+        self.places = places
+        self.wanted: dict[bytes, bytes] = {}
+        self.gone: set[bytes] = set()
+        for source in sorted(wishes):
+            place = places.of(source)
+            if wishes[source] is None:
+                self.gone.add(place)
+            else:
+                self.wanted.setdefault(place, source)
+        self.gone.difference_update(self.wanted)
+        self.first: dict[bytes, bytes] = {}
+        self.directories: set[bytes] = set()
+        self.whiteouts: set[bytes] = set()
+        self.parents: set[bytes] = set()
+        self.names: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        self.wrong: defaultdict[bytes, list[str]] = defaultdict(list)
+        self.members = self.bytes = 0
+
+    # The layer, in one pass; nothing of a member is kept but its name and what it links to.
+
+    def read(self, layer: Readable) -> None:
+        reader = TarReader(decompress(layer))
+        for member in reader:
+            self.members += 1
+            directory, _, name = member.path.rpartition(b"/")
+            if name.startswith(WHITEOUT_PREFIX):
+                self._take_whiteout(_join(directory, name.removeprefix(WHITEOUT_PREFIX)))
+            else:
+                self._take_entry(member)
+        if reader.hidden:
+            self.wrong[b""].append("the layer has data behind its end")
+        for path in (*self.first, *self.whiteouts):
+            self.parents.update(ancestors(path))
+
+    def _take_whiteout(self, path: bytes) -> None:
+        if path in self.whiteouts:
+            self.wrong[path].append("the layer removes it twice")
+        self.whiteouts.add(path)
+
+    def _take_entry(self, member: Member) -> None:
+        path = member.path
+        if path in self.first:
+            self.wrong[path].append("the layer has it twice")
+        self.first[path] = path
+        if member.kind is Kind.DIRECTORY:
+            self.directories.add(path)
+        if member.is_link:
+            self._take_link(member)
+            return
+        expected = self._expected(path)
+        if expected is None:
+            self.wrong[path].append("the layer has an entry for it that the image did not wish for")
+        elif differences := _differences(member.node(), expected):
+            self.wrong[path] += (f"{what} in the layer, not as it must be" for what in differences)
+        elif expected.kind is Kind.REGULAR and expected.size:
+            digest = hashlib.sha256()
+            for chunk in member.chunks():
+                digest.update(chunk)
+            if digest.digest() != self._digest(self.final, self.wanted[path], expected):
+                self.wrong[path].append("its content in the layer is not the container's")
+            self.bytes += expected.size
+
+    def _take_link(self, member: Member) -> None:
+        path, target = member.path, member.link
+        self.first[path] = self.first.get(target, target)
+        self.names[self.first[path]] |= {path, self.first[path]}
+        expected = self._expected(path)
+        if target not in self.first:
+            self.wrong[path].append(f"it is a link to {shown(target)}, which does not stand before it in the layer")
+        elif expected is None:
+            self.wrong[path].append("the layer has a link for it that the image did not wish for")
+        elif (member.mode, member.uid, member.gid, member.mtime) != (
+            expected.mode, expected.uid, expected.gid, expected.mtime
+        ):  # fmt: skip
+            self.wrong[path].append("its link in the layer has another mode, owner or time")
+
+    def _expected(self, path: bytes) -> Node | None:
+        """What an entry for ``path`` must say; None: there must be none."""
+        source, was = self.wanted.get(path), self.onto.node(path)
+        if source is None:
+            # Not wished for: it can only be there for what is below it, and check_entries sees whether something is.
+            if not path or path in self.gone:
+                return None
+            if was is not None and was.kind is Kind.DIRECTORY:
+                return was
+            node = self.final.node(self.places.sources.get(path, path)) or _ENGINES_OWN
+            if node.kind is not Kind.DIRECTORY:
+                return None
+        else:
+            found = self.final.node(source)
+            if found is None:
+                return None
+            if was is not None and was.kind is Kind.DIRECTORY and found.same_but_time(was):
+                return was
+            node = found
+        return node if self.clamp is None or node.mtime <= self.clamp else replace(node, mtime=self.clamp)
+
+    # Sound: every wish is granted.
+
+    def check_wishes(self) -> None:
+        for path, source in self.wanted.items():
+            node, was = self.final.node(source), self._below(path)
+            if node is None:
+                self.wrong[path].append("the container does not have it any more")
+                continue
+            if path not in self.first:
+                if was is None:
+                    self.wrong[path].append("it is missing")
+                elif differences := _differences(replace(was, mtime=node.mtime), node):
+                    self.wrong[path] += (f"{what} stays as it is below" for what in differences)
+                elif not self._same_content(path, source, node):
+                    self.wrong[path].append("its content stays as it is below")
+            is_linked = node.linked or path in self.names or (was is not None and was.linked)
+            if is_linked and node.kind is not Kind.DIRECTORY and self._group(path) != self._made(path):
+                names = ", ".join(map(shown, sorted(self._made(path))))
+                self.wrong[path].append(f"it becomes one file with other names than in the container: {names}")
+        for path in self.gone:
+            if path not in self.first and self._below(path) is not None:
+                self.wrong[path].append("it is removed in the container, and stays")
+
+    def _group(self, path: bytes) -> set[bytes]:
+        """The names that the image wished for of the container's inode at ``path``."""
+        places = {self.places.of(peer) for peer in self.final.peers(self.wanted[path])}
+        return {place for place in places if place in self.wanted} | {path}
+
+    def _made(self, path: bytes) -> set[bytes]:
+        """The wished names of the image's inode at ``path``: names in the layer, or those below that stay."""
+        if path in self.first:
+            return self.names.get(self.first[path], {path}) | {path}
+        return self._staying(path) | {path}
+
+    def _staying(self, path: bytes) -> set[bytes]:
+        names = self.onto.peers(path)
+        return {name for name in names if name in self.wanted and name not in self.first and not self._hidden(name)}
+
+    # Irredundant: every entry has a reason.
+
+    def check_entries(self) -> None:
+        for path in self.first:
+            if path in self.wanted:
+                needed = self._is_new(path) or (path in self.directories and self._is_exposed(path))
+                if not needed and not (path not in self.directories and self._is_for_links(path)):
+                    self.wrong[path].append("the layer has an entry for it, and it is below already")
+            elif path not in self.parents or (self._is_directory_below(path) and not self._is_exposed(path)):
+                self.wrong[path].append("the layer has an entry for it that nothing needs")
+        for path in self.whiteouts:
+            if path not in self.gone:
+                self.wrong[path].append("the layer removes it, and the image did not wish for that")
+            elif self.onto.node(path) is None or path in self.first or self._hidden(path, itself=False):
+                self.wrong[path].append("the layer removes it, and it is not there to be removed")
+        for path in self.parents.difference(self.first):
+            was = self._below(path)
+            if was is None or was.kind is not Kind.DIRECTORY or not was.same_but_time(_ENGINES_OWN):
+                self.wrong[path].append("it is above an entry, and engines would make it root's with mode 0755")
+
+    def _is_new(self, path: bytes) -> bool:
+        node, was = self.final.node(self.wanted[path]), self._below(path)
+        if node is None or was is None or not node.same_but_time(was):
+            return True
+        return not self._same_content(path, self.wanted[path], node)
+
+    def _is_exposed(self, path: bytes) -> bool:
+        was = self.onto.node(path)
+        return path in self.parents and was is not None and not was.same_but_time(_ENGINES_OWN)
+
+    def _is_for_links(self, path: bytes) -> bool:
+        """Whether the names of this inode could not all stay as they are below: some differ, or a name too many."""
+        group = self._group(path)
+        as_below = group <= self.onto.peers(path) and not any(self._is_new(name) for name in group)
+        return not as_below or bool(self._staying(path) - group)
+
+    def _is_directory_below(self, path: bytes) -> bool:
+        was = self.onto.node(path)
+        return was is not None and was.kind is Kind.DIRECTORY
+
+    def _same_content(self, path: bytes, source: bytes, node: Node) -> bool:
+        """Of two regular files whose metadata are equal. Others have no content."""
+        if node.kind is not Kind.REGULAR or not node.size:
+            return True
+        return self._digest(self.final, source, node) == self._digest(self.onto, path, node)
+
+    def _digest(self, tree: Tree, path: bytes, node: Node) -> bytes:
+        self.bytes += node.size
+        return tree.digest(path)
+
+    def _below(self, path: bytes) -> Node | None:
+        """What shows through the layer at ``path``, if the layer has no entry for it."""
+        return None if self._hidden(path) else self.onto.node(path)
+
+    def _hidden(self, path: bytes, *, itself: bool = True) -> bool:
+        return (itself and path in self.whiteouts) or any(
+            above in self.whiteouts or (above in self.first and above not in self.directories)
+            for above in ancestors(path)
+        )
+
+
+def _differences(one: Node, other: Node) -> list[str]:
+    """The names of what is not equal."""
+    fields = {
+        "the kind": (one.kind, other.kind), "the mode": (one.mode, other.mode),
+        "the owner": ((one.uid, one.gid), (other.uid, other.gid)), "the time": (one.mtime, other.mtime),
+        "the size": (one.size, other.size), "the link's target": (one.target, other.target),
+        "the device": (one.device, other.device), "the attributes": (one.xattrs, other.xattrs),
+    }  # fmt: skip
+    return [what for what, (left, right) in fields.items() if left != right] if one != other else []
+
+
+def _join(directory: bytes, name: bytes) -> bytes:
+    return directory + b"/" + name if directory else name

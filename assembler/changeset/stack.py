@@ -1,0 +1,132 @@
+"""The changeset: the fewest entries that turn the image below into what is wished for (DESIGN.md, "The guarantee")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from assembler.changeset.links import spread
+from assembler.changeset.order import Entries
+from assembler.changeset.targets import Targets
+from assembler.changeset.tree import ancestors, parent, same_content
+from assembler.model.node import Kind, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from assembler.changeset.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Changeset:
+    """``entries`` in the layer's order. ``touched``: sizes of files whose times alone differ, which is worth no entry.
+
+    ``moved`` tells which directories had to be written elsewhere because the image below has a symlink there.
+    """
+
+    entries: Entries
+    touched: dict[bytes, int]
+    moved: dict[bytes, bytes]
+
+
+@dataclass(slots=True)
+class _Difference:
+    """Paths of the image below. ``linked`` are wanted paths whose inode has other names, below or now."""
+
+    changed: dict[bytes, Node] = field(default_factory=dict)
+    removed: set[bytes] = field(default_factory=set)
+    touched: dict[bytes, int] = field(default_factory=dict)
+    linked: list[bytes] = field(default_factory=list)
+
+
+def stack(
+    wishes: Mapping[bytes, Node | None], final: Tree, onto: Tree, *, foreign: bool, clamp: int | None = None
+) -> Changeset:
+    """Compares ``wishes`` (paths of ``final``) with ``onto`` and returns what must be written.
+
+    ``foreign`` says that ``onto`` is not what the container started from: then a symlink to a directory (usr-merge) is
+    followed instead of replaced (trap 9). ``clamp`` is a time in seconds that no new file's mtime exceeds.
+    """
+    targets = Targets(final, onto, foreign=foreign)
+    wanted = targets.all(wishes)
+    found = _compare(wanted, final, onto, targets)
+    changed = found.changed
+    spread(changed, found.linked, wanted, final, onto, targets)
+    _add_parents(changed, found.removed, final, onto, targets)
+    removed = _needed(found.removed, changed)
+    untouched = _exposed_parents(changed, removed, onto)
+    entries = Entries(changed, removed, untouched, final, targets, clamp)
+    return Changeset(entries, {path: found.touched[path] for path in sorted(found.touched) if path not in changed},
+                     targets.moved)
+
+
+def _compare(wanted: Mapping[bytes, Node | None], final: Tree, onto: Tree, targets: Targets) -> _Difference:
+    found = _Difference()
+    for target, node in wanted.items():
+        was = onto.node(target)
+        if node is None:
+            if was is not None:
+                found.removed.add(target)
+            continue
+        if was is None or _differs(targets.source_of(target), node, final, target, was, onto):
+            found.changed[target] = node
+        elif node.mtime != was.mtime and node.kind is Kind.REGULAR:
+            found.touched[target] = node.size
+        if node.linked or (was is not None and was.linked and node.kind is not Kind.DIRECTORY):
+            found.linked.append(target)
+    return found
+
+
+def _differs(source: bytes, node: Node, final: Tree, target: bytes, was: Node, onto: Tree) -> bool:
+    """Whether the two are different files. Kind, metadata and size tell first; contents are read only if they must."""
+    if not node.same_but_time(was):
+        return True
+    return node.kind is Kind.REGULAR and node.size > 0 and not same_content(source, final, target, onto)
+
+
+def _add_parents(
+    changed: dict[bytes, Node], removed: Iterable[bytes], final: Tree, onto: Tree, targets: Targets
+) -> None:
+    """Directories above a kept path that the image below lacks: they come with what the container has there.
+
+    All of them, for an engine that has to make one itself gives it a mode of its own (Docker's vfs store: 0600).
+    """
+    for directory in _directories_above((changed, removed)):
+        if directory not in changed:
+            was = onto.node(directory)
+            if was is None or was.kind is not Kind.DIRECTORY:
+                changed[directory] = final.node(targets.source_of(directory)) or _IMPLICIT
+
+
+def _directories_above(many: Iterable[Iterable[bytes]]) -> set[bytes]:
+    """Every directory above any path but the root, once."""
+    parents = {parent(path) for paths in many for path in paths}
+    parents.discard(b"")
+    return parents.union(directory for path in parents for directory in ancestors(path))
+
+
+def _needed(removed: set[bytes], changed: Mapping[bytes, Node]) -> list[bytes]:
+    """One whiteout for a removed tree; none where a file or symlink takes a directory's place anyway."""
+
+    def is_gone_with(directory: bytes) -> bool:
+        now = changed.get(directory)
+        return directory in removed or (now is not None and now.kind is not Kind.DIRECTORY)
+
+    return [path for path in removed if path not in changed and not any(map(is_gone_with, ancestors(path)))]
+
+
+_IMPLICIT: Final = Node(Kind.DIRECTORY, 0o755)
+"""What engines that unpack each layer into a directory of its own make of a parent that the layer doesn't mention."""
+
+
+def _exposed_parents(changed: Mapping[bytes, Node], removed: Iterable[bytes], onto: Tree) -> dict[bytes, Node]:
+    """Those unchanged parents that an engine would otherwise change (trap 10), exactly as the image below has them.
+
+    Measured with a layer that holds tmp/x and no tmp/, on a base whose /tmp is 1777: Docker 20.10's overlay2 and podman
+    4.3's overlay unpack it into an empty directory, make the parent as root's with mode 0755 and no extended
+    attributes, and the overlay shows that one over the base's. containerd 1.6, umoci 0.4.7 and both vfs stores leave it
+    as it is. A base's parent that is just like the one they make needs no entry. The root is nobody's child: Docker's
+    overlay2, podman's overlay and containerd ignore an entry for it, the others don't, so no layer has one.
+    """
+    above = ((path, onto.node(path)) for path in _directories_above((changed, removed)) if path not in changed)
+    return {path: was for path, was in above if was is not None and not was.same_but_time(_IMPLICIT)}

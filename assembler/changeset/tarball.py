@@ -1,0 +1,196 @@
+"""A tree that came out of a tar stream: an engine's export of a whole rootfs, or an image's layers one upon the other.
+
+Only metadata and digests stay in memory. Contents that the layer will need are kept in a spool file, because a stream
+can't be read in the layer's order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from assembler.changeset import xattrs
+from assembler.changeset.tree import Finding, Tree, ancestors, parent, shown
+from assembler.errors import ImageError
+from assembler.layer.entry import WHITEOUT_PREFIX
+from assembler.layer.read import Readable, read_tar
+from assembler.model.node import Content, Kind, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from assembler.layer.read import Member
+
+Wanted = Callable[[bytes, Node, bytes], bool]
+"""Whether the content of (path, node, sha256) will be needed."""
+
+_OPAQUE = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
+_IMPLICIT = Node(Kind.DIRECTORY, 0o755)
+
+
+class TarTree(Tree):
+    """Filled by ``read_export`` or by one ``apply_layer`` for each layer, lowest first."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[bytes, Node] = {}
+        self._names: dict[bytes, set[bytes]] = {b"": set()}
+        self._digests: dict[bytes, bytes] = {}
+        self._contents: dict[bytes, Content] = {}
+        self._groups: dict[bytes, set[bytes]] = {}
+        self._findings: set[Finding] = set()
+        self.fetch: Callable[[frozenset[bytes]], None] | None = None
+        """Reads the stream once more, for contents that nobody could know to be needed when they went by."""
+
+    def node(self, path: bytes) -> Node | None:
+        return self._nodes.get(path)
+
+    def names(self, path: bytes) -> Iterable[bytes]:
+        return self._names.get(path, ())
+
+    def peers(self, path: bytes) -> frozenset[bytes]:
+        if path not in self._nodes:
+            return frozenset()
+        return frozenset(self._groups.get(path, (path,)))
+
+    def content(self, path: bytes) -> Content | None:
+        return self._contents.get(path)
+
+    def digest(self, path: bytes) -> bytes:
+        return self._digests[path]
+
+    def prepare(self, paths: Iterable[bytes]) -> None:
+        # Which names of an inode must be written is known only after all of its names have gone by.
+        lacking = frozenset(path for path in paths if path not in self._contents)
+        if lacking and self.fetch:
+            self.fetch(frozenset(name for path in lacking for name in self.peers(path)))
+
+    def content_digest(self, path: bytes) -> bytes | None:
+        return self._digests.get(path)
+
+    def is_linked(self, path: bytes) -> bool:
+        return path in self._groups
+
+    def findings(self) -> frozenset[Finding]:
+        return frozenset(self._findings)
+
+    def paths(self) -> Iterator[bytes]:
+        return iter(self._nodes)
+
+    def read_export(
+        self,
+        stream: Readable,
+        spool: BinaryIO | None = None,
+        wanted: Wanted = lambda path, node, digest: True,
+    ) -> None:
+        """Takes in a whole rootfs. Contents go to ``spool`` when ``wanted(path, node, digest)`` says so."""
+        for member in read_tar(stream):
+            self._add(member, spool, wanted)
+
+    def read_contents(self, stream: Readable, spool: BinaryIO, paths: frozenset[bytes]) -> None:
+        """Goes through the stream of ``read_export`` again, only for the contents of ``paths``."""
+        for member in read_tar(stream):
+            if member.path in paths and member.kind is Kind.REGULAR and not member.is_link:
+                content = Content(os.fsencode(spool.name), spool.tell())
+                for chunk in member.chunks():
+                    spool.write(chunk)
+                self._contents.update((name, content) for name in self.peers(member.path))
+
+    def apply_layer(self, stream: Readable) -> None:
+        """Takes in one layer of an image over those before it (image-spec layer.md, "Applying Changesets").
+
+        A whiteout hides only what lower layers have (trap 1), so all of them act before the layer's own additions.
+        """
+        lower = set(self._nodes)
+        for member in read_tar(stream):
+            directory, name = parent(member.path), member.path.rpartition(b"/")[2]
+            if name == _OPAQUE:
+                for child in list(self._names.get(directory, ())):
+                    self._remove(directory + b"/" + child if directory else child, lower)
+            elif name.startswith(WHITEOUT_PREFIX):
+                hidden = name.removeprefix(WHITEOUT_PREFIX)
+                self._remove(directory + b"/" + hidden if directory else hidden, lower)
+            else:
+                self._add(member, None, None)
+                lower.discard(member.path)
+
+    def _add(self, member: Member, spool: BinaryIO | None, wanted: Wanted | None) -> None:
+        path = member.path
+        if not path:
+            self._nodes[b""] = self._policed(path, member.node())
+            return
+        for directory in ancestors(path):
+            if directory not in self._names:
+                self._put(directory, _IMPLICIT)
+        if member.is_link:
+            self._link(path, member.link)
+            return
+        self._put(path, self._policed(path, member.node()))
+        if member.kind is Kind.REGULAR:
+            self._take_content(path, member, spool, wanted)
+
+    def _take_content(self, path: bytes, member: Member, spool: BinaryIO | None, wanted: Wanted | None) -> None:
+        offset = spool.tell() if spool else 0
+        digest = hashlib.sha256()
+        for chunk in member.chunks():
+            digest.update(chunk)
+            if spool:
+                spool.write(chunk)
+        self._digests[path] = digest.digest()
+        if spool and wanted and member.size:
+            if wanted(path, self._nodes[path], digest.digest()):
+                self._contents[path] = Content(os.fsencode(spool.name), offset)
+            else:
+                spool.seek(offset)
+
+    def _policed(self, path: bytes, node: Node) -> Node:
+        kept = xattrs.normal(node.xattrs, lambda what: self._findings.add(Finding(path, what)))
+        return node if kept == node.xattrs else replace(node, xattrs=kept)
+
+    def _put(self, path: bytes, node: Node) -> None:
+        if node.kind is not Kind.DIRECTORY or path not in self._names:
+            self._remove(path)
+        self._nodes[path] = node
+        self._names[parent(path)].add(path.rpartition(b"/")[2])
+        if node.kind is Kind.DIRECTORY:
+            self._names.setdefault(path, set())
+
+    def _link(self, path: bytes, target: bytes) -> None:
+        if target == path or target not in self._nodes:
+            raise ImageError(f"the archive links {shown(path)} to {shown(target)}, which does not stand before it")
+        self._nodes[target] = replace(self._nodes[target], linked=True)
+        self._put(path, self._nodes[target])
+        group = self._groups.setdefault(target, {target})
+        group.add(path)
+        self._groups[path] = group
+        if target in self._digests:
+            self._digests[path] = self._digests[target]
+        if target in self._contents:
+            self._contents[path] = self._contents[target]
+
+    def _remove(self, path: bytes, only: set[bytes] | None = None) -> None:
+        """Takes ``path`` and all below it out; with ``only``, those of them that are in that set."""
+        for name in list(self._names.get(path, ())):
+            self._remove(path + b"/" + name, only)
+        if path not in self._nodes or (only is not None and path not in only) or self._names.get(path):
+            return
+        del self._nodes[path]
+        self._names.pop(path, None)
+        self._names[parent(path)].discard(path.rpartition(b"/")[2])
+        self._digests.pop(path, None)
+        self._contents.pop(path, None)
+        self._groups.pop(path, {path}).discard(path)
+
+
+def candidates(final: TarTree, base: TarTree) -> Iterator[tuple[bytes, Node | None]]:
+    """Every path where two exports differ in more than hard links need telling; None where the container lacks it."""
+    for path in final.paths():
+        node = final.node(path)
+        same = node == base.node(path) and final.content_digest(path) == base.content_digest(path)
+        if not same or final.peers(path) != base.peers(path):
+            yield path, node
+    for path in base.paths():
+        if final.node(path) is None:
+            yield path, None

@@ -1,0 +1,118 @@
+"""What shall be different: the container's paths that may reach the image, before anything is compared.
+
+Three things are taken out: what the engine put there itself (trap 20), what the recipe prunes, and what it does not
+keep. A path that is taken out shows what the image below it has there, so pruning never costs a whiteout.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from assembler.changeset.tree import Finding, ancestors, shown
+from assembler.errors import ChangesetError
+from assembler.layer.header import is_storable
+from assembler.model.node import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from assembler.changeset.rules import Rule, Rules
+    from assembler.changeset.tree import Tree
+    from assembler.model.node import Node
+
+STUBS: Final = frozenset({b".dockerenv", b"run/.containerenv", b"etc/mtab", b"dev/console", b"dev/pts", b"dev/shm"})
+"""What engines create in a container's own file system besides the mount points, as far as the base lacks it."""
+
+_MOUNTED: Final = frozenset({b"dev", b"proc", b"sys"})
+"""Always mounted over: what a container has below came from its engine (trap 18)."""
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What one rule took out: ``bytes`` are apparent sizes of regular files."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Wish:
+    """``nodes`` holds what each path shall be; None means gone. Parents come before their children."""
+
+    nodes: dict[bytes, Node | None] = field(default_factory=dict)
+    pruned: dict[Rule, Pruned] = field(default_factory=dict)
+    findings: set[Finding] = field(default_factory=set)
+
+
+def wish(
+    candidates: Iterable[tuple[bytes, Node | None]], base: Tree, mounts: Iterable[bytes], prune: Rules, keep: Rules
+) -> Wish:
+    """Filters ``candidates``. ``mounts`` are the paths that something was mounted on in the container."""
+    result = Wish(pruned={rule: Pruned() for rule in prune.rules})
+    stubs = (STUBS | _MOUNTED).union(mounts) - {b""}
+    is_stub = re.compile(b"(?:%s)(?:/|\\Z)" % b"|".join(map(re.escape, stubs)), re.DOTALL).match
+    for path, node in candidates:
+        if not path or (is_stub(path) and base.node(path) is None):
+            continue
+        if rule := prune.match(path):
+            _count(result.pruned[rule], node)
+        elif not keep or keep.match(path):
+            result.nodes[path] = _storable(path, node, result)
+        elif (node is None or node.kind is not Kind.DIRECTORY) and _is_directory(base.node(path)):
+            # What was in a directory that is no more is gone, even if the directory itself is not ours to remove.
+            below = (inner for inner in base.walk(path) if keep.match(inner) and not prune.match(inner))
+            result.nodes.update((inner, None) for inner in below)
+    _drop_empty_parents(result.nodes, base, stubs)
+    return result
+
+
+def selection(final: Tree, keep: Rules) -> Iterator[tuple[bytes, Node | None]]:
+    """Everything that ``keep`` lets out of the container, whether the base had it or not; all without ``keep``."""
+    for root in _outermost(keep.roots()) if keep else (b"",):
+        for path in final.walk(root):
+            yield path, final.node(path)
+
+
+def _outermost(roots: Iterable[bytes]) -> list[bytes]:
+    """The directories that lie in no other of them, so that nothing is walked twice."""
+    chosen: list[bytes] = []
+    for root in sorted(roots):
+        if not any(not above or root == above or root.startswith(above + b"/") for above in chosen):
+            chosen.append(root)
+    return chosen
+
+
+def _drop_empty_parents(nodes: dict[bytes, Node | None], base: Tree, stubs: frozenset[bytes]) -> None:
+    """Directories that the engine made only to have a place for its mount points are stubs as well."""
+    suspects = {directory for stub in stubs for directory in ancestors(stub)}
+    for directory in sorted(suspects, key=len, reverse=True):
+        if directory in nodes and base.node(directory) is None:
+            inside = directory + b"/"
+            if not any(path.startswith(inside) for path in nodes):
+                del nodes[directory]
+
+
+def _is_directory(node: Node | None) -> bool:
+    return node is not None and node.kind is Kind.DIRECTORY
+
+
+def _storable(path: bytes, node: Node | None, result: Wish) -> Node | None:
+    if node is None:
+        return None
+    if b".wh." in path and not is_storable(path.rpartition(b"/")[2]):
+        raise ChangesetError(
+            f"{shown(path)} can't be stored in a layer: names that begin with .wh. mean removals there",
+            hint="Rename it in a step, or prune it.",
+        )
+    if node.kind is Kind.SOCKET:
+        result.findings.add(Finding(path, "a socket, which tar can't hold, is not in the layer"))
+        return None
+    return node
+
+
+def _count(pruned: Pruned, node: Node | None) -> None:
+    if node is not None and node.kind is not Kind.DIRECTORY:
+        pruned.files += 1
+        pruned.bytes += node.size
