@@ -1,0 +1,21 @@
+"""Annotation keys (image-spec annotations.md; containerd's and Docker's own name for an image in a layout)."""
+
+from typing import Final
+
+REF_NAME: Final = "org.opencontainers.image.ref.name"
+"""The tag. Valid only on descriptors in index.json; alone it makes podman call the image localhost/<tag>:latest."""
+
+FULL_NAME: Final = "io.containerd.image.name"
+"""The whole reference. Docker, containerd and podman name the image by it."""
+
+CREATED: Final = "org.opencontainers.image.created"
+REVISION: Final = "org.opencontainers.image.revision"
+VERSION: Final = "org.opencontainers.image.version"
+BASE_NAME: Final = "org.opencontainers.image.base.name"
+BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
+
+NOT_INHERITED: Final = frozenset({REF_NAME, FULL_NAME, CREATED, REVISION, VERSION, BASE_NAME, BASE_DIGEST})
+"""What a base says about itself, which would be wrong of an image on top of it."""
+
+DOCKER_ATTESTATION: Final = ("vnd.docker.reference.type", "attestation-manifest")
+"""Marks an index entry that is no image but BuildKit's statement about one."""

@@ -1,0 +1,146 @@
+"""One more layer on top of a base, or of nothing: the config and the manifest of the new image.
+
+``compose`` only computes, so it serves a base that is in a registry too: the base's blobs are not needed, only its
+manifest and config. ``assemble`` stores what it gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from assembler.image.annotations import BASE_DIGEST, BASE_NAME, NOT_INHERITED
+from assembler.image.config import make_config
+from assembler.image.documents import Document
+from assembler.image.image import Image, parse_image
+from assembler.model import media
+from assembler.model.digest import Digest
+from assembler.model.oci import Descriptor, canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from assembler.image.layout import Layout
+    from assembler.image.store import BlobStore
+    from assembler.model.platform import Platform
+    from assembler.model.reference import Reference
+    from assembler.model.run_config import RunConfig
+
+_FOREIGN: Final = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+_OCI_FORM: Final = {
+    media.DOCKER_LAYER: media.OCI_LAYER,
+    media.DOCKER_LAYER_GZIP: media.OCI_LAYER_GZIP,
+    _FOREIGN: "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+}
+"""The spec declares these interchangeable (media-types.md): the blobs are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewLayer:
+    """``created_by`` is the line that ``docker history`` shows."""
+
+    descriptor: Descriptor
+    diff_id: Digest
+    created_by: str = "imgasm"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """What the new layer is stacked on, and the name it was asked for by, where it has one."""
+
+    image: Image
+    reference: Reference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the new image should say besides its layers. ``created`` is RFC 3339, or None for an image without dates."""
+
+    run: RunConfig
+    platform: Platform
+    annotations: dict[str, str] = field(default_factory=dict)
+    created: str | None = None
+
+
+def compose(base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
+    """The new image. Its types are OCI's throughout: a base in Docker's form keeps its blobs, not its type names.
+
+    The base's layer descriptors stay as they are otherwise. Its ``subject`` does not: that spoke of another manifest.
+    """
+    base_config = base.image.config if base is not None else None
+    config = make_config(base_config, wishes.run, wishes.platform, layer.diff_id, layer.created_by, wishes.created)
+    config_bytes = canonical_json(config)
+    below = [_in_oci_form(descriptor) for descriptor, _ in base.image.layers] if base is not None else []
+    manifest: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": media.OCI_MANIFEST,
+        "config": _describe(media.OCI_CONFIG, config_bytes).to_json(),
+        "layers": [descriptor.to_json() for descriptor in (*below, layer.descriptor)],
+    }
+    if annotations := {**_inherited(base), **wishes.annotations}:
+        manifest["annotations"] = annotations
+    manifest_bytes = canonical_json(manifest)
+    return parse_image(_describe(media.OCI_MANIFEST, manifest_bytes), manifest_bytes, config_bytes)
+
+
+def assemble(layout: BlobStore, base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
+    """``compose``, with config and manifest written to ``layout``. The layers' blobs are the caller's business."""
+    image = compose(base, layer, wishes)
+    store_image(layout, image)
+    return image
+
+
+def store_image(layout: BlobStore, image: Image) -> None:
+    layout.put_bytes(image.config_descriptor.media_type, image.config_bytes)
+    layout.put_bytes(image.descriptor.media_type, image.manifest_bytes)
+
+
+def compose_index(images: Iterable[Image], annotations: dict[str, str] | None = None) -> Document:
+    """An image index of ``images``, in the order given.
+
+    Each entry has the image's platform, and the annotations of its manifest: whoever chooses among images for the same
+    platform (by kernel, by driver) need not read the manifests first.
+    """
+    value: dict[str, Any] = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": list(map(_entry, images))}
+    if annotations:
+        value["annotations"] = annotations
+    data = canonical_json(value)
+    return Document(_describe(media.OCI_INDEX, data), data)
+
+
+def write_index(layout: Layout, images: Iterable[Image], annotations: dict[str, str] | None = None) -> Descriptor:
+    """``compose_index``, written to ``layout``."""
+    index = compose_index(images, annotations)
+    return layout.put_bytes(index.descriptor.media_type, index.data)
+
+
+def _entry(image: Image) -> dict[str, Any]:
+    entry = {**image.descriptor.to_json(), "platform": image.platform.to_json()}
+    if told := _own_annotations(image):
+        entry["annotations"] = told
+    return entry
+
+
+def _own_annotations(image: Image) -> dict[str, str]:
+    """Without what the image says about its base, which nobody chooses by."""
+    annotations = image.manifest.get("annotations") or {}
+    return {key: value for key, value in annotations.items() if key not in NOT_INHERITED}
+
+
+def _describe(media_type: str, data: bytes) -> Descriptor:
+    return Descriptor(media_type, Digest.of(data), len(data))
+
+
+def _in_oci_form(layer: Descriptor) -> Descriptor:
+    media_type = _OCI_FORM.get(layer.media_type, layer.media_type)
+    return Descriptor(media_type, layer.digest, layer.size, layer.annotations, layer.extra)
+
+
+def _inherited(base: BaseImage | None) -> dict[str, str]:
+    if base is None:
+        return {}
+    kept = _own_annotations(base.image)
+    kept[BASE_DIGEST] = str(base.image.descriptor.digest)
+    if base.reference is not None:
+        kept[BASE_NAME] = str(base.reference.with_default_tag())
+    return kept

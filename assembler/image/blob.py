@@ -1,0 +1,143 @@
+"""Writing one blob so that it is either whole under its digest, or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from assembler.errors import ImageError
+from assembler.model.digest import Digest
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+TEMPORARY: Final = ".incoming-"
+_WRITE_BACK: Final = 32 << 20
+
+
+class BlobWriter:
+    """A temporary file that becomes a blob on ``commit``, and vanishes when the ``with`` block ends without it.
+
+        with layout.new_blob() as blob:
+            blob.write(data)
+            digest = blob.commit()
+
+    With ``hashed=False`` the caller has computed the digest itself (a layer's writer does), and it is trusted.
+    """
+
+    def __init__(self, root: Path, algorithm: str = "sha256", *, hashed: bool = True) -> None:
+        self._root = root
+        self._hash = hashlib.new(algorithm) if hashed else None
+        self.size = 0
+        self._written_back = 0
+
+    def __enter__(self) -> Self:
+        descriptor, path = _temporary(self._root)
+        self._path: Path | None = path
+        self._file = open(descriptor, "wb", buffering=0)
+        # The lock lives as long as the writer: whoever can take it has found what a killed writer left.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return self
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        view = memoryview(data)
+        if self._hash is not None:
+            self._hash.update(view)
+        try:
+            while view:
+                written = self._file.write(view)
+                view = view[written:]
+        except OSError as error:
+            raise no_room(error, self._root) from error
+        self.size += len(data)
+        if self.size - self._written_back >= _WRITE_BACK:
+            self._write_back()
+        return len(data)
+
+    def _write_back(self) -> None:
+        """Lets Linux begin to write what is there, so that fsync has little left to wait for: 5 % of a layer's time."""
+        start, self._written_back = self._written_back, self.size
+        if hasattr(os, "posix_fadvise"):  # not on macOS
+            os.posix_fadvise(self._file.fileno(), start, self.size - start, os.POSIX_FADV_DONTNEED)
+
+    def commit(self, expected: Digest | None = None) -> Digest:
+        """The blob under its final name. ImageError when the bytes hash to something else than ``expected``."""
+        digest = Digest(self._hash.name, self._hash.hexdigest()) if self._hash is not None else expected
+        if digest is None:
+            raise ValueError("a writer that does not hash must be told the digest")
+        if expected is not None and digest != expected:
+            raise ImageError(f"a blob should be {expected}, but its bytes are {digest}",
+                             hint="It was damaged on its way; get it again.")
+        assert self._path is not None
+        try:
+            os.fchmod(self._file.fileno(), 0o644)
+            os.fsync(self._file.fileno())
+            target = self._root / "blobs" / digest.algorithm / digest.hex
+            os.replace(self._path, target)
+            self._path = None
+            sync_directory(target.parent)
+        except OSError as error:
+            raise no_room(error, self._root) from error
+        return digest
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def remove_abandoned(root: Path) -> None:
+    """Removes what killed writers left; files of living writers are locked, and stay."""
+    for path in root.glob(TEMPORARY + "*"):
+        with open(path, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            path.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Writes ``data`` to ``path``: a reader sees the old bytes or the new ones, also after a power cut."""
+    descriptor, temporary = _temporary(path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(descriptor, 0o644)
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise no_room(error, path.parent) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def _temporary(directory: Path) -> tuple[int, Path]:
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=directory)
+    except OSError as error:
+        raise no_room(error, directory) from error
+    return descriptor, Path(name)
+
+
+def sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def no_room(error: OSError, root: Path) -> ImageError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ImageError(f"the disk that holds {root} is full", hint="Free some space, or write to another disk.")
+    return ImageError(f"{root} can not be written: {error.strerror}", hint="Check its permissions and its file system.")

@@ -1,0 +1,95 @@
+"""The image config (image-spec config.md): the base's, kept with every key, plus what one more layer adds to it."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Final
+
+from assembler.errors import ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from assembler.model.digest import Digest
+    from assembler.model.platform import Platform
+    from assembler.model.run_config import RunConfig
+
+Json = dict[str, Any]
+
+_UNRECORDED: Final = {"comment": "not recorded by the base image"}
+"""Stands for a base's layer without history: AWS Lambda and Artifactory refuse a history that is too short."""
+
+
+def make_config(
+    base: Json | None, run: RunConfig, platform: Platform, diff_id: Digest, created_by: str, created: str | None = None
+) -> Json:
+    """The config of ``base`` (None: of nothing) with one more layer.
+
+    ``created`` (RFC 3339) is absent unless given, so that the same input gives the same image; a base's is dropped, for
+    it would be wrong. A base's platform and history stay as they are.
+    """
+    config = copy.deepcopy(base) if base is not None else platform.to_json()
+    if config.get("os") == "windows":
+        raise ImageError("the base is a Windows image, whose layers imgasm can not write", hint="Use a Linux base.")
+    diff_ids = list(diff_ids_of(config))
+    history = _padded(config.get("history") or [], len(diff_ids))
+    stamp = {"created": created} if created is not None else {}
+    config.pop("created", None)
+    config.update(stamp)
+    config["rootfs"] = {"type": "layers", "diff_ids": [*diff_ids, str(diff_id)]}
+    config["history"] = [*history, {**stamp, "created_by": created_by}]
+    config["config"] = _run(config.get("config") or {}, run)
+    return config
+
+
+def diff_ids_of(config: Json) -> list[str]:
+    rootfs = config.get("rootfs") or {}
+    diff_ids = rootfs.get("diff_ids") or [] if isinstance(rootfs, dict) else None
+    if not isinstance(diff_ids, list) or not all(isinstance(diff_id, str) for diff_id in diff_ids):
+        raise ImageError("the image's config has no list of diff_ids", hint="Get the image again from its source.")
+    return diff_ids
+
+
+def count_layers(history: Iterable[Json]) -> int:
+    """How many layers a history speaks of."""
+    return sum(not entry.get("empty_layer") for entry in history)
+
+
+def _padded(history: list[Json], layers: int) -> list[Json]:
+    if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
+        raise ImageError("the base's config has no list as its history", hint="Get the image again from its source.")
+    missing = layers - count_layers(history)
+    if missing < 0:
+        raise ImageError(f"the base's history speaks of {-missing} layers more than it has",
+                         hint="Its config is wrong: ask who made the base, or use another.")
+    return [*history, *(dict(_UNRECORDED) for _ in range(missing))]
+
+
+def _run(base: Json, run: RunConfig) -> Json:
+    config = dict(base)
+    if run.entrypoint is not None:
+        config["Entrypoint"] = list(run.entrypoint)
+        config.pop("Cmd", None)
+    if run.cmd is not None:
+        config["Cmd"] = list(run.cmd)
+    if run.launcher:
+        config["Entrypoint"] = [*run.launcher, *(config.get("Entrypoint") or [])]
+    if run.env:
+        config["Env"] = _merged_env(config.get("Env") or [], run.env)
+    if run.labels:
+        config["Labels"] = {**(config.get("Labels") or {}), **run.labels}
+    for key, value in (("User", run.user), ("WorkingDir", run.workdir), ("StopSignal", run.stop_signal)):
+        if value is not None:
+            config[key] = value
+    ports = (port if "/" in port else f"{port}/tcp" for port in run.ports)
+    for key, names in (("ExposedPorts", ports), ("Volumes", iter(run.volumes))):
+        added: Json = {name: {} for name in names}
+        if added:
+            config[key] = {**(config.get(key) or {}), **added}
+    return {key: value for key, value in config.items() if key not in ("Entrypoint", "Cmd") or value}
+
+
+def _merged_env(base: list[str], added: dict[str, str]) -> list[str]:
+    """Variables keep the base's order; a new value stands where the old one stood."""
+    variables = dict(item.partition("=")[::2] for item in base)
+    return [f"{name}={value}" for name, value in {**variables, **added}.items()]

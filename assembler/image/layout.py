@@ -1,0 +1,160 @@
+"""An OCI image layout as a store of blobs and names (image-spec image-layout.md).
+
+Blobs are written whole or not at all; index.json is replaced in one step, under a lock on the layout's directory, so
+any number of builds can write to one layout. Symbolic links inside a layout are never followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from assembler.errors import ImageError
+from assembler.image import document
+from assembler.image.annotations import FULL_NAME, REF_NAME
+from assembler.image.blob import no_room, remove_abandoned, replace_file
+from assembler.image.store import BlobStore
+from assembler.model import media
+from assembler.model.digest import Digest
+from assembler.model.oci import Descriptor, canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from assembler.model.reference import Reference
+
+_VERSION: Final = canonical_json({"imageLayoutVersion": "1.0.0"})
+_INDEX_CAP: Final = 16 << 20
+
+
+class Layout(BlobStore):
+    """``Layout.create`` makes one, or opens what is there; ``Layout.open`` wants one that is there."""
+
+    @classmethod
+    def create(cls, root: Path) -> Layout:
+        if root.is_dir() and not (root / "oci-layout").is_file() and any(root.iterdir()):
+            raise ImageError(f"{root} is a directory with other things in it, and no OCI layout",
+                             hint="Name an empty or a new directory.")
+        try:
+            (root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise no_room(error, root) from error
+        layout = cls(root)
+        with layout._locked():
+            if not (root / "oci-layout").exists():
+                replace_file(root / "oci-layout", _VERSION)
+            if not (root / "index.json").exists():
+                layout._write_index([])
+        return cls.open(root)
+
+    @classmethod
+    def open(cls, root: Path) -> Layout:
+        layout = cls(root)
+        hint = "Name a directory with the files oci-layout and index.json in it."
+        if not layout.is_file("oci-layout"):
+            raise ImageError(f"{root} is no OCI layout: it has no file oci-layout", hint=hint)
+        version = document.parse(layout.read_file("oci-layout", 4096), "oci-layout").get("imageLayoutVersion")
+        if version != "1.0.0":
+            raise ImageError(f"{root} is an OCI layout of version {version!r}",
+                             hint="imgasm and containerd read 1.0.0.")
+        if not layout.is_file("index.json"):
+            raise ImageError(f"{root} is no OCI layout: it has no file index.json", hint=hint)
+        for directory in (root / "blobs", root / "blobs" / "sha256"):
+            if directory.is_symlink():
+                raise ImageError(f"{directory} is a symbolic link, which imgasm does not follow", hint=hint)
+        return layout
+
+    def index(self) -> tuple[Descriptor, ...]:
+        """What index.json lists."""
+        value = document.parse_index(self.read_file("index.json", _INDEX_CAP), media.OCI_INDEX)
+        return tuple(document.descriptors(value, "manifests"))
+
+    def add(self, descriptor: Descriptor) -> None:
+        """Lists a manifest without a name; nothing happens when its digest is listed already."""
+        with self._locked():
+            listed = self.index()
+            if all(entry.digest != descriptor.digest for entry in listed):
+                self._write_index([*listed, descriptor])
+
+    def tag(self, descriptor: Descriptor, reference: Reference) -> Descriptor:
+        """Gives the image a name, and takes it from the image that had it: that one stays only if it has another."""
+        reference = reference.with_default_tag()
+        if reference.tag is None:
+            raise ImageError(f"{reference} has a digest and no tag, so it can not name an image in a layout",
+                             hint="Give the image a tag.")
+        name = f"{reference.name}:{reference.tag}"
+        annotations = {**descriptor.annotations, FULL_NAME: name, REF_NAME: reference.tag}
+        named = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size, annotations, descriptor.extra)
+        with self._locked():
+            others = [entry for entry in self.index() if not _gives_way(entry, named)]
+            self._write_index([*others, named])
+        return named
+
+    def find(self, name: str | Digest | None = None) -> Descriptor:
+        """The listed manifest with this digest, full reference or tag; without a name the only one that there is."""
+        listed = self.index()
+        found = {entry.digest: entry for entry in listed if name is None or _is_called(entry, name)}
+        if len(found) == 1:
+            return next(iter(found.values()))
+        names = ", ".join(sorted(_name(entry) for entry in listed)) or "none"
+        problem = "no image" if not found else "more than one image"
+        called = f" named {name}" if name is not None else ""
+        raise ImageError(f"the layout {self.root} holds {problem}{called}", hint=f"It holds: {names}.")
+
+    def remove_unreferenced(self) -> int:
+        """Removes blobs that no listed image needs, and returns their bytes. Not while something writes to it."""
+        with self._locked():
+            remove_abandoned(self.root)
+            needed = {digest for entry in self.index() for digest in self._reachable(entry)}
+            paths = [self.path(digest) for digest in self.blobs() if digest not in needed]
+            size = sum(path.lstat().st_size for path in paths)
+            for path in paths:
+                path.unlink()
+        return size
+
+    def _reachable(self, descriptor: Descriptor) -> Iterator[Digest]:
+        yield descriptor.digest
+        if descriptor.media_type not in media.INDEXES | media.MANIFESTS or not self.has(descriptor):
+            return
+        value = document.parse(self.read(descriptor), "the manifest")
+        config = [Descriptor.from_json(value["config"])] if "config" in value else []
+        for child in (*config, *document.descriptors(value, "layers"), *document.descriptors(value, "manifests")):
+            yield from self._reachable(child)
+
+    def _write_index(self, manifests: Sequence[Descriptor]) -> None:
+        value: dict[str, Any] = {"schemaVersion": 2, "mediaType": media.OCI_INDEX}
+        if self.is_file("index.json"):
+            value = document.parse_index(self.read_file("index.json", _INDEX_CAP), media.OCI_INDEX)
+        value["manifests"] = [entry.to_json() for entry in manifests]
+        replace_file(self.root / "index.json", canonical_json(value))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _name(entry: Descriptor) -> str:
+    return entry.annotations.get(FULL_NAME) or entry.annotations.get(REF_NAME) or str(entry.digest)
+
+
+def _is_called(entry: Descriptor, name: str | Digest) -> bool:
+    if isinstance(name, Digest):
+        return entry.digest == name
+    return name in (entry.annotations.get(FULL_NAME), entry.annotations.get(REF_NAME), str(entry.digest))
+
+
+def _gives_way(entry: Descriptor, named: Descriptor) -> bool:
+    """Whether ``entry`` must leave the index for ``named``: it has the name, or it is the same image without one."""
+    full, tag = entry.annotations.get(FULL_NAME), entry.annotations.get(REF_NAME)
+    if full is None:
+        names = (named.annotations[REF_NAME], named.annotations[FULL_NAME])
+        return tag in names or (tag is None and entry.digest == named.digest)
+    return full == named.annotations[FULL_NAME]

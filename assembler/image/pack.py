@@ -1,0 +1,43 @@
+"""A plain tar becomes a layer's blob: compressed, hashed before and after, in one pass."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from assembler.model.digest import Digest
+from assembler.model.oci import Descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assembler.image.store import BlobStore
+    from assembler.layer.compress import Compressor
+    from assembler.layer.read import Readable
+
+CHUNK: Final = 1 << 20
+
+
+def pack(
+    tar: Readable,
+    target: BlobStore,
+    compressor: Compressor,
+    check: Callable[[Digest], object] = lambda diff_id: None,
+    advance: Callable[[int], object] = int,
+) -> tuple[Descriptor, Digest]:
+    """Compresses ``tar`` into ``target`` and returns its descriptor and diff_id.
+
+    ``check`` sees the diff_id before the blob gets its name; what it raises leaves none. ``advance`` is told of
+    uncompressed bytes.
+    """
+    plain = hashlib.sha256()
+    with target.new_blob() as blob:
+        while chunk := tar.read(CHUNK):
+            plain.update(chunk)
+            blob.write(compressor.compress(chunk))
+            advance(len(chunk))
+        blob.write(compressor.flush())
+        diff_id = Digest("sha256", plain.hexdigest())
+        check(diff_id)
+        digest = blob.commit()
+    return Descriptor(compressor.media_type, digest, blob.size), diff_id

@@ -1,0 +1,74 @@
+"""The same image with its layers in another compression: diff_ids and config stay, descriptors and manifest change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.errors import ImageError
+from assembler.image.image import Image, parse_image
+from assembler.image.pack import pack
+from assembler.layer.compress import CODECS, compressor
+from assembler.layer.decompress import decompress
+from assembler.model import media
+from assembler.model.oci import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assembler.image.store import BlobStore
+    from assembler.model.digest import Digest
+    from assembler.model.oci import Descriptor
+
+
+def recode(
+    source: BlobStore,
+    image: Image,
+    target: BlobStore,
+    codec: str,
+    level: int | None = None,
+    advance: Callable[[int], object] = int,
+) -> Image:
+    """Writes ``image`` with every layer in ``codec`` to ``target``, and checks each layer's diff_id on the way.
+
+    Layers that are in ``codec`` already are taken over as they are; those of a thin image's base, which are not here,
+    stay what they are. ``advance`` is told of uncompressed bytes.
+    """
+
+    def in_codec(descriptor: Descriptor, diff_id: Digest) -> Descriptor:
+        if not source.has(descriptor):
+            return descriptor
+        if descriptor.media_type == CODECS[codec].media_type:
+            target.adopt(source, descriptor)
+            return descriptor
+        return recode_layer(source, descriptor, diff_id, target, codec, level, advance)
+
+    layers = [in_codec(descriptor, diff_id) for descriptor, diff_id in image.layers]
+    manifest = {
+        **image.manifest,
+        "mediaType": media.OCI_MANIFEST,
+        "config": {**image.config_descriptor.to_json(), "mediaType": media.OCI_CONFIG},
+        "layers": [layer.to_json() for layer in layers],
+    }
+    data = canonical_json(manifest)
+    target.put_bytes(media.OCI_CONFIG, image.config_bytes)
+    return parse_image(target.put_bytes(media.OCI_MANIFEST, data), data, image.config_bytes)
+
+
+def recode_layer(
+    source: BlobStore,
+    descriptor: Descriptor,
+    diff_id: Digest,
+    target: BlobStore,
+    codec: str,
+    level: int | None = None,
+    advance: Callable[[int], object] = int,
+) -> Descriptor:
+    """One layer's blob in another compression. ImageError when its bytes are not what ``diff_id`` says."""
+
+    def check(actual: Digest) -> None:
+        if actual != diff_id:
+            raise ImageError(f"a layer should unpack to {diff_id}, but it unpacks to {actual}",
+                             hint="The image is damaged; get it again from where it was made.")
+
+    with source.open_blob(descriptor.digest) as blob:
+        return pack(decompress(blob), target, compressor(codec, level), check, advance)[0]
