@@ -1,0 +1,119 @@
+"""A Debian-like rootfs made by mmdebstrap, without any image registry.
+
+Two runs against the same archive give the same bytes (measured: minbase, and with systemd, dbus and python3), because
+mmdebstrap itself takes away what differs (apt's lists and logs, the machine id, ldconfig's cache) and clamps times to
+SOURCE_DATE_EPOCH. What differs between two machines is taken away here: /etc/hostname and /etc/resolv.conf, copies of
+the building machine's. Packages that make keys when they are installed (openssh-server) stay different.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Final
+
+from assembler.engine.lines import Lines
+from assembler.errors import EngineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assembler.progress import Progress
+
+_FORGET_THE_MACHINE: Final = 'rm -f "$1/etc/hostname" "$1/etc/resolv.conf"'
+_GRACE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """``variant``: mmdebstrap's (minbase, apt, essential, ...); ``mirror`` None is the suite's own."""
+
+    suite: str
+    packages: tuple[str, ...] = ()
+    components: tuple[str, ...] = ("main",)
+    variant: str = "minbase"
+    architecture: str | None = None
+    mirror: str | None = None
+
+
+def make_rootfs(wanted: Bootstrap, tar: Path, progress: Progress, *, epoch: int = 0) -> None:
+    """Writes the rootfs to ``tar``, uncompressed. No file's time exceeds ``epoch`` (seconds).
+
+    /dev is there and empty: device nodes can't be unpacked without privilege (trap 18), and engines bring their own.
+    """
+    program = shutil.which("mmdebstrap")
+    if program is None:
+        raise EngineError("mmdebstrap, which makes the base, is not installed", hint="apt-get install mmdebstrap")
+    try:
+        with tar.open("wb", buffering=0) as sink:
+            sink.write(_empty_dev(epoch))
+            _run(_command(program, wanted, tar, epoch), sink, progress)
+    except BaseException:
+        tar.unlink(missing_ok=True)
+        raise
+
+
+def _command(program: str, wanted: Bootstrap, tar: Path, epoch: int) -> list[str]:
+    """Root's chroot is made beside ``tar``, because /tmp may be small; another user's namespace may not get there."""
+    command = ["env", f"SOURCE_DATE_EPOCH={epoch}"]
+    command += [f"TMPDIR={tar.absolute().parent}"] if os.geteuid() == 0 else []
+    command += [program, "--mode=auto", "--format=tar", "--skip=output/dev", f"--variant={wanted.variant}",
+                f"--components={','.join(wanted.components)}", f"--{_last_hook(wanted)}-hook={_FORGET_THE_MACHINE}"]
+    if wanted.packages:
+        command.append(f"--include={','.join(wanted.packages)}")
+    if wanted.architecture is not None:
+        command.append(f"--architectures={wanted.architecture}")
+    return [*command, wanted.suite, "-", *([wanted.mirror] if wanted.mirror else [])]
+
+
+def _last_hook(wanted: Bootstrap) -> str:
+    """Variants that configure nothing never get to the customize hooks."""
+    return "extract" if wanted.variant == "extract" else "customize"
+
+
+def _empty_dev(epoch: int) -> bytes:
+    """``output/dev`` leaves out the directory as well; the tar that follows is the same archive, so no end blocks."""
+    member = tarfile.TarInfo("./dev")
+    member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, epoch
+    return member.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _run(command: list[str], sink: IO[bytes], progress: Progress) -> None:
+    lines = Lines(progress.output)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.PIPE,
+                               start_new_session=True)
+    assert process.stderr is not None
+    try:
+        while chunk := os.read(process.stderr.fileno(), 1 << 16):
+            lines.feed(chunk)
+        lines.close()
+        status = process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        process.stderr.close()
+    if status:
+        raise EngineError(f"mmdebstrap ended with status {status}", hint=_hint("\n".join(lines.tail)),
+                          detail="\n".join(list(lines.tail)[-20:]))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """It takes its chroot and mounts away by itself, if it is asked to."""
+    process.terminate()
+    try:
+        process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _hint(output: str) -> str:
+    if "Unable to locate package" in output:
+        return "Check the names in [base.bootstrap] packages, and whether components lists the one they are in."
+    if "unshare" in output or "newuidmap" in output:
+        return "Run this as root, or install uidmap and allow unprivileged user namespaces."
+    return "Check suite, components, packages and mirror in [base.bootstrap], and the network."

@@ -1,0 +1,71 @@
+"""A container engine that answers, and what can be done with it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO
+
+from assembler.engine import container, process
+from assembler.engine.images import Images
+from assembler.engine.owner import labels
+from assembler.engine.pipe import reading
+from assembler.engine.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from python_on_whales import DockerClient
+
+    from assembler.engine.container import ContainerSpec
+    from assembler.engine.info import EngineInfo, Name
+
+
+class Engine:
+    """``info`` is what the engine said when it was reached. Made by :func:`assembler.engine.connect.connect`."""
+
+    def __init__(self, client: DockerClient, info: EngineInfo) -> None:
+        self.client = client
+        self.info = info
+        self.images = Images(self)
+
+    @property
+    def name(self) -> Name:
+        return self.info.name
+
+    @cached_property
+    def disk(self) -> Path | None:
+        """The directory where the engine keeps everything, as this machine sees it; None if it can't."""
+        if not self.info.local:
+            return None
+        if self.info.socket is None:
+            return self.info.root if self.info.root.is_dir() else None
+        return process.seen_by_server(self.info.socket, self.info.root)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of the engine's own client, for what python-on-whales can't do."""
+        return [str(part) for part in self.client.client_config.docker_cmd] + list(arguments)
+
+    @contextmanager
+    def session(self, spec: ContainerSpec, *, keep: bool = False) -> Iterator[Session]:
+        """ONE running container as long as the context lives; with ``keep`` it stays, running, for a look inside."""
+        with container.lifetime(self, spec.name, keep=keep):
+            container.create(self, spec)
+            container.start(self, spec.name)
+            yield Session(self, spec)
+
+    @contextmanager
+    def export_image(self, image: str, build: str) -> Iterator[BinaryIO]:
+        """A tar stream of the whole rootfs of ``image``, out of a container that never ran."""
+        name = f"imgasm-{build}-base"
+        with container.lifetime(self, name):
+            container.create_idle(self, image, name, labels(build))
+            with self.export(name) as stream:
+                yield stream
+
+    @contextmanager
+    def export(self, name: str) -> Iterator[BinaryIO]:
+        """A tar stream of a container's rootfs, without what is mounted into it."""
+        with reading(self.command("container", "export", name), f"{self.name} could not export {name}") as stream:
+            yield stream

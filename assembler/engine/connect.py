@@ -1,0 +1,59 @@
+"""Finding a container engine that answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from python_on_whales import ClientNotFoundError, DockerClient
+
+from assembler.engine.client import Engine
+from assembler.engine.info import EngineInfo, Name, read_info
+from assembler.engine.pipe import ask
+from assembler.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NAMES: Final[tuple[Name, ...]] = ("docker", "podman")
+_HINT: Final = ("Start Docker (sudo systemctl start docker), run this with sudo if you may not use it, or let "
+                "scripts/with-engine start a private one: scripts/with-engine imgasm build ...")
+
+
+def connect(name: Name | None = None, options: Sequence[str] = ()) -> Engine:
+    """The engine called ``name``, or the first of docker and podman that answers.
+
+    ``options`` are the client's own, before its command: ``--runtime runc`` for podman, ``--context`` for docker. What
+    docker and podman read from the environment (DOCKER_HOST, CONTAINERS_CONF) is honoured by themselves.
+    """
+    failures = []
+    for candidate in (name,) if name else _NAMES:
+        try:
+            return _reach(candidate, options if name else ())
+        except EngineError as error:
+            failures.append(error.message)
+    wanted = f"{name} does not answer" if name else "no container engine answers"
+    raise EngineError(wanted, hint=_HINT, detail="\n".join(failures))
+
+
+def _reach(name: Name, options: Sequence[str]) -> Engine:
+    client = DockerClient(client_call=[name, *options])
+    try:
+        command = [str(part) for part in client.client_config.docker_cmd]
+    except ClientNotFoundError:
+        raise EngineError(f"{name}: not installed") from None
+    return Engine(client, _info(name, command))
+
+
+def _info(name: Name, command: list[str]) -> EngineInfo:
+    answer = ask([*command, "info", "--format", "{{json .}}"], name, timeout=30)
+    return read_info(answer, _endpoint(name, command))
+
+
+def _endpoint(name: Name, command: list[str]) -> str:
+    """Docker's context knows about DOCKER_HOST, DOCKER_CONTEXT and ``--context``."""
+    if name == "podman":
+        return "unix://"
+    try:
+        return ask([*command, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], name).strip()
+    except EngineError:
+        return ""  # a docker that is really podman has no contexts; its info tells whether it is remote

@@ -1,0 +1,153 @@
+"""Making one container, and making sure that it goes away again."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from assembler.engine.owner import labels
+from assembler.engine.refusal import explain, refusals
+from assembler.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path, PurePosixPath
+
+    from assembler.engine.client import Engine
+
+SLEEPER: Final = 'trap "exit 0" TERM; while :; do sleep 3600 & wait $!; done'
+"""Keeps the container alive. It ends at once on TERM, and as process 1 it reaps what steps leave behind."""
+
+_REMOVAL_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """``host``, a file or directory of the engine's machine, is seen at ``path`` in the container."""
+
+    host: Path
+    path: PurePosixPath
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """``image`` is an id or reference that the engine has; ``build`` names this build in labels and container names.
+
+    ``scratch`` directories lie on volumes of their own, which go away with the container. ``network`` None is the
+    engine's default network, or the host's where the engine has none.
+    """
+
+    image: str
+    build: str
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    network: str | None = None
+    scratch: tuple[PurePosixPath, ...] = ()
+    binds: tuple[Bind, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"imgasm-{self.build}"
+
+
+def create(engine: Engine, spec: ContainerSpec) -> None:
+    """Creates the container without starting it. Process 1 has the build's id as an argument, to be known by."""
+    network = spec.network or _default_network(engine)
+    with refusals(f"{engine.name} could not create the container"):
+        engine.client.container.create(
+            spec.image,
+            ["-c", SLEEPER, "imgasm", spec.build],
+            entrypoint="/bin/sh",
+            name=spec.name,
+            privileged=spec.privileged,
+            cap_add=spec.cap_add,
+            security_options=spec.security_opt,
+            devices=spec.devices,
+            networks=[network] if network else [],
+            mounts=[*map(_scratch, spec.scratch), *map(_bind, spec.binds)],
+            envs=spec.env,
+            labels={**spec.labels, **labels(spec.build)},
+            user=_root(engine, spec.image),
+            workdir="/",
+            healthcheck=False,
+        )
+
+
+def create_idle(engine: Engine, image: str, name: str, its_labels: Mapping[str, str]) -> None:
+    """A container that is never started: ``true`` need not exist."""
+    with refusals(f"{engine.name} could not create a container of {image}"):
+        engine.client.container.create(image, ["true"], name=name, labels=its_labels, networks=["none"])
+
+
+def start(engine: Engine, name: str) -> None:
+    with refusals(f"{engine.name} could not start the container"):
+        engine.client.container.start(name)
+
+
+@contextmanager
+def lifetime(engine: Engine, name: str, *, keep: bool = False) -> Iterator[None]:
+    """Whatever happens inside, the container ``name`` and its anonymous volumes are gone afterwards.
+
+    An exception from inside always wins over trouble with the removal, which becomes a note on it.
+    """
+    try:
+        yield
+    except BaseException as error:
+        problem = None if keep else _remove(engine, name)
+        if problem is not None:
+            error.add_note(f"{problem.message}. {problem.hint}")
+        raise
+    problem = None if keep else _remove(engine, name)
+    if problem is not None:
+        raise problem
+
+
+def _remove(engine: Engine, name: str) -> EngineError | None:
+    """Bounded in time. A second Ctrl-C ends the waiting, not the removal: it is a process of another session."""
+    what = f"{engine.name} could not remove the container {name}"
+    remover = subprocess.Popen(engine.command("container", "rm", "--force", "--volumes", name), start_new_session=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        _, stderr = remover.communicate(timeout=_REMOVAL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return EngineError(f"{what} within {_REMOVAL_SECONDS:.0f} s", hint="Run: imgasm clean")
+    text = stderr.decode(errors="replace")
+    if remover.returncode == 0 or "no such container" in text.lower() or "no container with" in text.lower():
+        return None
+    refused = explain(what, text)
+    return EngineError(refused.message, hint="Run: imgasm clean", detail=refused.detail)
+
+
+def _default_network(engine: Engine) -> str | None:
+    """A dockerd without a bridge gives containers no network at all; a build nearly always needs one."""
+    if engine.name == "podman":
+        return None
+    with refusals("docker could not list its networks"):
+        return None if engine.client.network.exists("bridge") else "host"
+
+
+def _root(engine: Engine, image: str) -> str | None:
+    """Named only where the image has another user: for a user by number podman writes /etc/group if it is missing."""
+    return "0" if engine.images.config(image)["config"].get("User") else None
+
+
+def _scratch(path: PurePosixPath) -> list[str]:
+    return ["type=volume", _field("target", path)]
+
+
+def _bind(bind: Bind) -> list[str]:
+    options = ["type=bind", _field("source", bind.host), _field("target", bind.path)]
+    return [*options, "readonly"] if bind.read_only else options
+
+
+def _field(key: str, value: Path | PurePosixPath) -> str:
+    """``--mount`` is one line of CSV for both engines."""
+    text = f"{key}={value}"
+    return '"' + text.replace('"', '""') + '"' if any(character in text for character in ',"\n') else text

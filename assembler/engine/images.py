@@ -1,0 +1,115 @@
+"""The engine's images: pulling, loading, saving, naming."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from assembler.engine.owner import PREFIX
+from assembler.engine.pipe import ask, feed, follow, reading
+from assembler.engine.refusal import refusals
+from assembler.errors import EngineError
+from assembler.model.platform import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+
+    from assembler.engine.client import Engine
+    from assembler.progress import Progress
+
+_LOADED: Final = re.compile(r"^Loaded image(?: ID|\(s\))?: *(\S+)", re.MULTILINE)
+
+
+class _Layers(BaseModel):
+    diff_ids: list[str] = Field(default=[], alias="Layers")
+
+
+class _Image(BaseModel):
+    id: str = Field(alias="Id")
+    architecture: str = Field(alias="Architecture")
+    os: str = Field(alias="Os")
+    variant: str = Field(default="", alias="Variant")
+    config: dict[str, Any] | None = Field(default=None, alias="Config")
+    rootfs: _Layers = Field(alias="RootFS")
+
+
+_ANSWER: Final = TypeAdapter(list[_Image])
+
+_RUN_KEYS: Final = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "StopSignal", "User", "Volumes", "WorkingDir")
+"""Config keys that the image-spec knows; docker adds others of the container that an image was made from."""
+
+
+class Images:
+    """Image ids are ``sha256:<hex>`` for both engines."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def ensure(self, reference: str, progress: Progress, *, refresh: bool = False) -> str:
+        """The id of the image called ``reference``. It is pulled if the engine does not have it, or to ``refresh``."""
+        present = self.find(reference)
+        if present is not None and not refresh:
+            return present
+        progress.say(f"pulling {reference}")
+        what = f"{self._engine.name} could not pull {reference}"
+        follow(self._engine.command("image", "pull", reference), progress.output, what)
+        return self._inspect(reference).id
+
+    def find(self, reference: str) -> str | None:
+        with refusals(f"{self._engine.name} could not look for {reference}"):
+            return self._inspect(reference).id if self._engine.client.image.exists(reference) else None
+
+    def load(self, archive: BinaryIO) -> str:
+        """Reads an OCI or Docker archive from ``archive`` and returns the id of its (last) image."""
+        what = f"{self._engine.name} could not load the image"
+        answer = feed(self._engine.command("image", "load"), archive, what)
+        loaded = _LOADED.findall(answer)
+        if not loaded:
+            raise EngineError(f"{what}: it names no image", detail=answer)
+        return self._inspect(loaded[-1].split(",")[-1]).id
+
+    def import_rootfs(self, tar: BinaryIO, labels: Mapping[str, str]) -> str:
+        """An image of one layer from a rootfs as tar; ``labels`` let ``clean`` find it again."""
+        changes = [f"--change=LABEL {key}={value}" for key, value in labels.items()]
+        what = f"{self._engine.name} could not import the rootfs"
+        answer = feed(self._engine.command("image", "import", *changes, "-"), tar, what)
+        return self._inspect(answer.split()[-1]).id
+
+    def config(self, image: str) -> dict[str, Any]:
+        """What the engine knows of the image's config, in the form of the image-spec's config.md.
+
+        History and times are missing: they are the archive's (:meth:`save`). imgasm's own labels are left out.
+        """
+        found = self._inspect(image)
+        run = {key: value for key in _RUN_KEYS if (value := (found.config or {}).get(key))}
+        labels = {key: value for key, value in run.pop("Labels", {}).items() if not key.startswith(PREFIX)}
+        platform = Platform(found.os, found.architecture, found.variant)
+        return platform.to_json() | {
+            "config": run | ({"Labels": labels} if labels else {}),
+            "rootfs": {"type": "layers", "diff_ids": found.rootfs.diff_ids},
+        }
+
+    def save(self, image: str) -> AbstractContextManager[BinaryIO]:
+        """A stream of the engine's archive of the image (docker: its own or OCI, podman: docker's)."""
+        return reading(self._engine.command("image", "save", image), f"{self._engine.name} could not save {image}")
+
+    def tag(self, image: str, reference: str) -> None:
+        with refusals(f"{self._engine.name} could not name the image {reference}"):
+            self._engine.client.image.tag(image, reference)
+
+    def remove(self, image: str) -> None:
+        """Takes the name or id away; whatever a container still uses stays, and is an error."""
+        with refusals(f"{self._engine.name} could not remove the image {image}"):
+            self._engine.client.image.remove(image)
+
+    def _inspect(self, reference: str) -> _Image:
+        what = f"{self._engine.name} does not know the image {reference}"
+        answer = ask(self._engine.command("image", "inspect", reference), what)
+        try:
+            image = _ANSWER.validate_json(answer)[0]
+        except (ValidationError, IndexError) as error:
+            raise EngineError(f"{what}: its answer is not understood", detail=str(error)) from error
+        return image if image.id.startswith("sha256:") else image.model_copy(update={"id": f"sha256:{image.id}"})

@@ -1,0 +1,87 @@
+"""Is there room? Asked before the first step, because hours later is too late.
+
+Each function says what it found as one finished sentence, or None; what can't work at all is an EngineError.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from assembler.engine.process import mounts_of
+from assembler.errors import EngineError
+from assembler.model.size import human
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from assembler.engine.client import Engine
+    from assembler.engine.process import Mount
+
+_IN_MEMORY: Final = frozenset({"tmpfs", "ramfs", "devtmpfs"})
+
+
+def free_bytes(path: Path) -> int | None:
+    """Free bytes for this user on the file system of ``path``, or of its next parent that exists."""
+    for place in (path, *path.parents):
+        try:
+            status = os.statvfs(place)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+        return status.f_bavail * status.f_frsize
+    return None
+
+
+def check_engine_room(engine: Engine, needed: int) -> str | None:
+    """``needed`` bytes on the disk where the engine keeps its containers. None also where that disk can't be seen."""
+    free = free_bytes(engine.disk) if engine.disk else None
+    if free is None or free >= 2 * needed:
+        return None
+    if free >= needed:
+        return (f"{engine.name} has {human(free)} left on its disk ({engine.info.root}); "
+                f"the build may need {human(needed)} of them")
+    raise EngineError(
+        f"{engine.name} has only {human(free)} left on its disk ({engine.info.root}), "
+        f"and the build needs about {human(needed)}",
+        hint="Make room there (imgasm clean, docker system prune), or keep the engine's data on a larger disk.",
+    )
+
+
+def check_disk_room(path: Path, needed: int, purpose: str) -> str | None:
+    """``needed`` bytes at ``path`` for ``purpose`` ("the image"). A file system in memory is worth a warning anyway."""
+    free = free_bytes(path)
+    if free is None:
+        return None
+    memory = is_in_memory(path)
+    if free < needed:
+        kind = "is in memory (tmpfs) and has" if memory else "has"
+        raise EngineError(
+            f"{path} {kind} only {human(free)} left, and {purpose} needs about {human(needed)}",
+            hint="Choose a directory on a larger disk (--output).",
+        )
+    if memory:
+        return f"{path} is in memory (tmpfs): {purpose} takes the memory that the steps could use"
+    return None
+
+
+def check_container_tmp(mounts: Iterable[Mount]) -> str | None:
+    """``mounts`` are the container's (:meth:`Session.mount_table`). Compilers and installers fill a /tmp in memory."""
+    for mount in mounts:
+        if mount.point in (b"/tmp", b"/var/tmp") and mount.kind in _IN_MEMORY:
+            size = next((option.decode() for option in mount.options if option.startswith(b"size=")), "half the memory")
+            return (f"the container's {mount.point.decode()} is in memory (tmpfs, {size}) and may be too small; "
+                    "name it in [container] scratch to have it on a disk")
+    return None
+
+
+def is_in_memory(path: Path) -> bool:
+    """Is ``path`` (or its next parent that exists) on a tmpfs?"""
+    place = next((parent for parent in (path, *path.parents) if parent.exists()), Path("/")).resolve()
+    try:
+        kinds = {Path(os.fsdecode(mount.point)): mount.kind for mount in mounts_of("self")}
+    except OSError:
+        return False  # no /proc: not Linux
+    return next((kinds[parent] for parent in (place, *place.parents) if parent in kinds), "") in _IN_MEMORY

@@ -1,0 +1,61 @@
+"""What an engine says when it refuses, as an :class:`EngineError` with what to do about it.
+
+The symptoms are stderr texts of docker 20.10 to 28 and podman 4.3, each seen in real life.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from python_on_whales.exceptions import DockerException
+
+from assembler.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_REMEDIES: Final = (
+    ("exec: \"/bin/sh\"", "The container is kept alive by /bin/sh; the base image has to have one."),
+    ("unable to apply caps",
+     "This machine may not hand out every capability, so privileged containers can't start. Set privileged = false and "
+     "name what the steps need in cap_add, or use podman with runc (scripts/with-engine sets that up)."),
+    ("setrlimit",
+     "The engine asks for higher limits than this user may set. Lower default_ulimits in podman's containers.conf, "
+     "for example to \"nofile=8192:8192\" and \"nproc=8192:8192\"."),
+    ("rlimit",
+     "The engine asks for higher limits than this user may set. Lower default_ulimits in podman's containers.conf, "
+     "for example to \"nofile=8192:8192\" and \"nproc=8192:8192\"."),
+    ("cgroups in hybrid mode",
+     "crun does not work with this machine's cgroups, runc does: set runtime = \"runc\" in podman's containers.conf, "
+     "or pass --runtime runc to podman."),
+    ("no space left on device", "Make room on the engine's disk: imgasm clean, then docker system prune."),
+    ("permission denied while trying to connect", "Run this as root or as a member of the group docker."),
+    ("cannot connect to the docker daemon", "Start it, or let scripts/with-engine start a private one."),
+    ("unauthorized", "Log in to the registry with the engine's own client: docker login, podman login."),
+    ("denied", "Check the image's name, and log in with the engine's own client: docker login, podman login."),
+    ("no such host", "Check the registry's name, and the engine's network and DNS."),
+    ("manifest unknown", "Check the image's tag or digest."),
+    ("not found", "Check the name; the engine knows nothing under it."),
+)
+
+_ADVICE: Final = ("Run '", "Error: failed to start containers: ")
+"""Lines that docker puts after the reason."""
+
+
+def explain(what: str, stderr: str) -> EngineError:
+    """``what`` is a sentence's beginning like ``docker could not start the container``."""
+    lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith(_ADVICE)]
+    reason = lines[-1].strip() if lines else "it gave no reason"
+    known = stderr.lower()
+    hint = next((remedy for symptom, remedy in _REMEDIES if symptom in known), None)
+    return EngineError(f"{what}: {reason}", hint=hint, detail="\n".join(lines[-10:-1]) or None)
+
+
+@contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Turns what python-on-whales raises inside into an :class:`EngineError`."""
+    try:
+        yield
+    except DockerException as error:
+        raise explain(what, error.stderr or error.stdout or "") from error

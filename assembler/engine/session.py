@@ -1,0 +1,173 @@
+"""The one container of a build, while it runs."""
+
+from __future__ import annotations
+
+import io
+import time
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from assembler.engine import process, step
+from assembler.engine.lines import Lines
+from assembler.engine.overlay import OverlayDirs, Unreadable, locate
+from assembler.engine.pipe import ask, feed
+from assembler.engine.refusal import refusals
+from assembler.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path, PurePosixPath
+    from typing import BinaryIO
+
+    from python_on_whales import Container
+
+    from assembler.engine.client import Engine
+    from assembler.engine.container import ContainerSpec
+
+_STARTING: Final = 50
+"""Looks at process 1 before it is taken for another machine's: a second."""
+
+
+class Session:
+    """Made by :meth:`Engine.session`, and only valid within its context."""
+
+    def __init__(self, engine: Engine, spec: ContainerSpec) -> None:
+        self.engine = engine
+        self.spec = spec
+
+    @property
+    def name(self) -> str:
+        """The container's name, for people: ``docker exec -it NAME sh``."""
+        return self.spec.name
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        name: str,
+        env: Mapping[str, str],
+        workdir: PurePosixPath | None = None,
+        user: str | None = None,
+        timeout: float | None = None,
+        on_output: Callable[[str], None] | None = None,
+    ) -> None:
+        """Runs ``argv`` as the step ``name`` and gives each line of its output to ``on_output`` as it comes.
+
+        ``user`` None is root, ``workdir`` None is ``/``, whatever the base image says; ``timeout`` is in seconds, and
+        kills all that runs in the container. Raises :class:`StepFailed` with the last lines.
+        """
+        command, lines = step.Command(name, argv, env, workdir, user, timeout), Lines(on_output)
+        try:
+            status = step.follow(self._exec(*command.options, command=[*step.ONE_STREAM, *argv]), lines, timeout)
+        except step.TimedOut:
+            self._kill("KILL")
+            raise step.timeout_failure(command, lines.tail) from None
+        if status:
+            raise step.failure(command, status, lines.tail, self._trouble(status))
+
+    def write_file(self, path: PurePosixPath, content: bytes, mode: int) -> None:
+        """A file of root's with these permission bits; missing parents are made (0755). Links are followed."""
+        script = 'umask 022; mkdir -p "${1%/*}/" && cat >"$1" && chmod "$2" "$1"'
+        command = self._exec("--interactive", command=["/bin/sh", "-c", script, "sh", str(path), f"{mode:o}"])
+        feed(command, io.BytesIO(content), f"could not write {path} in the container")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing in the container runs inside this context, so that its files stay as they are."""
+        frozen = self._freeze()
+        try:
+            yield
+        finally:
+            self._thaw(frozen=frozen)
+
+    def export(self) -> AbstractContextManager[BinaryIO]:
+        """A tar stream of the whole rootfs, without what is mounted into it."""
+        return self.engine.export(self.name)
+
+    def overlay(self) -> OverlayDirs | Unreadable:
+        """The directories that the rootfs consists of, or why they can't be read here."""
+        if self.pid is None:
+            return Unreadable("the engine's processes are not this machine's")
+        root = self.engine.info.root
+        return locate(self.pid, [root / "overlay2", root / "overlay"])
+
+    @cached_property
+    def pid(self) -> int | None:
+        """Process 1 of the container as this machine numbers it; None if it runs elsewhere."""
+        if not self.engine.info.local:
+            return None
+        pid = self._inspect().state.pid
+        for _ in range(_STARTING):
+            if pid and process.is_init_of(pid, self.spec.build):
+                return pid
+            time.sleep(0.02)  # for a moment after the start it is still the runtime
+        return None
+
+    def mounts(self) -> tuple[bytes, ...]:
+        """The paths in the rootfs that something is mounted over: proc, scratch, sources, etc/resolv.conf, ..."""
+        return tuple(sorted({mount.point.strip(b"/") for mount in self.mount_table()} - {b""}))
+
+    def mount_table(self) -> list[process.Mount]:
+        """What is mounted in the container now; it must not be paused if it runs on another machine."""
+        if self.pid is not None:
+            return process.mounts_of(self.pid)
+        what = "could not read the container's mounts"
+        return process.read_mounts(ask(self._exec(command=["cat", "/proc/1/mountinfo"]), what).encode())
+
+    def scratch_directories(self) -> dict[str, Path]:
+        """The scratch directories as this machine sees them, by their path in the container; empty when it can't."""
+        if self.pid is None:
+            return {}
+        root = process.engine_root(self.pid)
+        wanted = {str(path) for path in self.spec.scratch}
+        sources = {mount.destination: mount.source for mount in self._inspect().mounts}
+        return {path: root / source.lstrip("/") for path, source in sources.items()
+                if path in wanted and source is not None}
+
+    def size_rw(self) -> int | None:
+        """Bytes in the writable layer as the engine counts them: slow, but it works with remote engines."""
+        what = f"{self.engine.name} could not measure the container"
+        answer = ask(self.engine.command("container", "inspect", "--size", "--format", "{{.SizeRw}}", self.name), what)
+        return int(answer) if answer.strip().isdecimal() else None
+
+    def _exec(self, *options: str, command: Sequence[str]) -> list[str]:
+        return [*self.engine.command("container", "exec", *options, self.name), *command]
+
+    def _inspect(self) -> Container:
+        with refusals(f"{self.engine.name} could not inspect the container"):
+            return self.engine.client.container.inspect(self.name)
+
+    def _trouble(self, status: int) -> str | None:
+        """What the engine knows about the container that explains a failed step."""
+        if status > 128:
+            time.sleep(0.5)  # when the container ends, its steps are killed, and the engine learns of it a moment later
+        try:
+            state = self._inspect().state
+        except EngineError as error:
+            return f"the engine or the container is gone ({error.message})"
+        if state.oom_killed:
+            return "the kernel ran out of memory for the container"
+        return None if state.running else f"the container itself has stopped with status {state.exit_code}"
+
+    def _freeze(self) -> bool:
+        """Not every engine can freeze (rootless podman on cgroups v1): then all processes are stopped one by one."""
+        try:
+            with refusals("could not pause"):
+                self.engine.client.container.pause(self.name)
+        except EngineError:
+            self._kill("STOP")
+            return False
+        return True
+
+    def _thaw(self, *, frozen: bool) -> None:
+        if not frozen:
+            self._kill("CONT")
+            return
+        with refusals(f"{self.engine.name} could not let the container go on"):
+            self.engine.client.container.unpause(self.name)
+
+    def _kill(self, signal: str) -> None:
+        """A signal for every process in the container but the first and the shell that sends it (kill(2), pid -1)."""
+        ask(self._exec("--user", "0", command=["/bin/sh", "-c", f"kill -{signal} -1"]), f"could not send {signal}")

@@ -1,0 +1,113 @@
+"""Running one command in the container: its output as it comes, its end explained.
+
+python-on-whales' ``execute(stream=True)`` is unfit here: it keeps all of stderr, waits for newlines that progress bars
+never send, takes a program's words for the engine's, and fails on bytes that are not UTF-8.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from assembler.engine.lines import Lines
+from assembler.errors import StepFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import PurePosixPath
+
+ONE_STREAM: Final = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
+"""Engines carry output and errors apart and lose their order; inside the container it can still be kept."""
+
+_SHOWN: Final = 40
+"""Lines of a failed command's output in the error."""
+
+
+class TimedOut(Exception):
+    """The command did not end in time; what it started in the container still runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """``name`` is the step's, for messages. ``timeout`` in seconds; None means as long as it takes."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    workdir: PurePosixPath | None = None
+    user: str | None = None
+    timeout: float | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """The engine's ``exec`` options, the same for docker and podman."""
+        options = [option for key, value in self.env.items() for option in ("--env", f"{key}={value}")]
+        if self.workdir is not None:
+            options += ["--workdir", str(self.workdir)]
+        if self.user is not None:
+            options += ["--user", self.user]
+        return options
+
+
+def follow(argv: Sequence[str], lines: Lines, timeout: float | None) -> int:
+    """Runs ``argv``, hands its output to ``lines``, and returns its exit status, or raises :class:`TimedOut`."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               start_new_session=True)
+    assert process.stdout is not None
+    try:
+        while chunk := _read(process.stdout.fileno(), deadline):
+            lines.feed(chunk)
+        return process.wait()
+    finally:
+        lines.close()
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def _read(pipe: int, deadline: float | None) -> bytes:
+    if deadline is not None and not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        raise TimedOut
+    return os.read(pipe, 1 << 16)
+
+
+def failure(command: Command, status: int, tail: Sequence[str], trouble: str | None) -> StepFailed:
+    """``trouble`` is what the engine knows of the container itself: out of memory, stopped."""
+    return StepFailed(
+        f"step {command.name!r} {_ending(status)}{f': {trouble}' if trouble else ''}",
+        hint=_hint(status, trouble),
+        detail="\n".join(list(tail)[-_SHOWN:]) or "(it printed nothing)",
+    )
+
+
+def timeout_failure(command: Command, tail: Sequence[str]) -> StepFailed:
+    return StepFailed(
+        f"step {command.name!r} took longer than its timeout of {command.timeout:g} s; all it had started was killed",
+        hint="Raise the step's timeout, or find out what it waits for in its last lines.",
+        detail="\n".join(list(tail)[-_SHOWN:]) or "(it printed nothing)",
+    )
+
+
+def _ending(status: int) -> str:
+    if status > 128:
+        try:
+            return f"was killed by {signal.Signals(status - 128).name} (status {status})"
+        except ValueError:
+            pass  # no signal has that number: the program's own status
+    return f"ended with status {status}"
+
+
+def _hint(status: int, trouble: str | None) -> str:
+    if status == 128 + signal.SIGKILL and trouble is None:
+        return "Nearly always this is the kernel running out of memory: fewer parallel jobs need less (make -j2)."
+    if status == 127:
+        return "127 means that a command was not found: is its package installed, is it in PATH?"
+    if status == 126:
+        return "126 means that a file was found but can not be executed: its mode, its #! line, or its architecture."
+    return "The last lines of its output are above. --keep-container leaves the container for a look inside."

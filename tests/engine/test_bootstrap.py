@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import tarfile
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from assembler.engine.bootstrap import Bootstrap, make_rootfs
+from assembler.errors import EngineError
+from assembler.progress import SilentProgress
+from tests.support.debian_mirror import debian_mirror
+from tests.support.engines import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Listening(SilentProgress):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def output(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> Bootstrap:
+    """Downloaded and unpacked, nothing configured."""
+    (tmp_path / "mirror").mkdir()
+    mirror = debian_mirror(tmp_path / "mirror", "tiny", {"opt/tiny": b"contents\n"})
+    return Bootstrap("bookworm", ("tiny",), variant="extract", mirror=mirror)
+
+
+def test_a_rootfs_is_the_same_every_time(wanted: Bootstrap, tmp_path: Path) -> None:
+    progress = Listening()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        make_rootfs(wanted, tmp_path / name / "rootfs.tar", progress)
+    assert (tmp_path / "one/rootfs.tar").read_bytes() == (tmp_path / "two/rootfs.tar").read_bytes()
+    assert any(line.startswith("I: creating tarball") for line in progress.lines)
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["rootfs.tar"]
+
+
+def test_a_rootfs_knows_nothing_of_this_machine(wanted: Bootstrap, tmp_path: Path) -> None:
+    make_rootfs(wanted, tmp_path / "rootfs.tar", SilentProgress(), epoch=1_500_000_000)
+    with tarfile.open(tmp_path / "rootfs.tar") as tar:
+        members = {member.name.removeprefix("./"): member for member in tar}
+    assert members["opt/tiny"].size == len(b"contents\n")
+    assert "etc/hostname" not in members and "etc/resolv.conf" not in members
+    assert members["dev"].isdir() and not [name for name in members if name.startswith("dev/")]
+    assert max(member.mtime for member in members.values()) == 1_500_000_000
+
+
+def test_a_package_that_is_not_there_is_explained(wanted: Bootstrap, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(EngineError, match="mmdebstrap ended with status") as failure:
+        make_rootfs(replace(wanted, packages=("no-such-package",)), tmp_path / "out/rootfs.tar", SilentProgress())
+    assert "Unable to locate package no-such-package" in (failure.value.detail or "")
+    assert "packages" in (failure.value.hint or "")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_without_mmdebstrap_the_error_says_how_to_get_it(wanted: Bootstrap, tmp_path: Path) -> None:
+    with environment({"PATH": str(tmp_path)}), pytest.raises(EngineError) as failure:
+        make_rootfs(wanted, tmp_path / "rootfs.tar", SilentProgress())
+    assert failure.value.hint == "apt-get install mmdebstrap"

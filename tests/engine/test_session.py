@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import time
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from assembler.engine.client import Engine
+from assembler.engine.container import Bind, ContainerSpec
+from assembler.engine.overlay import OverlayDirs
+from assembler.engine.pipe import ask
+from assembler.engine.session import Session
+from assembler.errors import EngineError, StepFailed
+
+pytestmark = pytest.mark.engine
+
+
+def shell(session: Session, script: str, **options: object) -> list[str]:
+    lines: list[str] = []
+    session.run(["/bin/sh", "-ec", script], name="a step", env={}, on_output=lines.append, **options)  # type: ignore[arg-type]
+    return lines
+
+
+def exists(engine: Engine, name: str) -> bool:
+    return name in ask(engine.command("container", "ls", "--all", "--format", "{{.Names}}"), "ls").split()
+
+
+def volumes(engine: Engine) -> list[str]:
+    return ask(engine.command("volume", "ls", "--quiet"), "volumes").split()
+
+
+def test_steps_share_one_container(session: Session) -> None:
+    shell(session, "echo made >/made")
+    assert shell(session, "cat /made; pwd; id -u") == ["made", "/", "0"]
+
+
+def test_a_step_has_env_workdir_and_user(session: Session) -> None:
+    lines: list[str] = []
+    session.run(["/bin/sh", "-c", 'echo "$GREETING"; pwd; id -u'], name="own", env={"GREETING": "a=b c"},
+                workdir=PurePosixPath("/opt/old"), user="ann", on_output=lines.append)
+    assert lines == ["a=b c", "/opt/old", "1000"]
+
+
+def test_output_comes_while_the_step_runs(session: Session) -> None:
+    arrivals: list[float] = []
+    session.run(["/bin/sh", "-c", "echo one; sleep 1; echo two"], name="slow", env={},
+                on_output=lambda _: arrivals.append(time.monotonic()))
+    assert arrivals[1] - arrivals[0] > 0.7
+
+
+def test_output_may_be_anything(session: Session) -> None:
+    lines = shell(session, r"printf 'a\377b\n1%%\r2%%\r\nerr\n' >&2; head -c 20000 /dev/zero | tr '\0' x; echo")
+    assert lines[:4] == ["a\ufffdb", "1%", "2%", "err"]
+    assert "".join(lines[4:]) == "x" * 20000
+
+
+def test_a_failed_step_shows_its_status_and_last_lines(session: Session) -> None:
+    with pytest.raises(StepFailed) as failure:
+        shell(session, "for i in $(seq 1000); do echo line $i; done; exit 7")
+    assert failure.value.message == "step 'a step' ended with status 7"
+    assert failure.value.detail is not None
+    assert failure.value.detail.splitlines()[0] == "line 961"
+    assert failure.value.detail.splitlines()[-1] == "line 1000"
+
+
+def test_a_killed_step_says_so(session: Session) -> None:
+    with pytest.raises(StepFailed, match="was killed by SIGKILL") as failure:
+        shell(session, "kill -KILL $$")
+    assert "memory" in (failure.value.hint or "")
+
+
+def test_an_unknown_command_says_so(session: Session) -> None:
+    with pytest.raises(StepFailed) as failure:
+        session.run(["/no/such/thing"], name="typo", env={})
+    assert failure.value.hint is not None and failure.value.hint.startswith(("127", "126"))
+    assert "/no/such/thing" in (failure.value.detail or "")
+
+
+def test_a_stopped_container_says_so(session: Session) -> None:
+    with pytest.raises(StepFailed, match="the container itself has stopped"):
+        shell(session, "kill -TERM 1; sleep 20")
+
+
+def test_a_timeout_kills_all_that_the_step_started(session: Session) -> None:
+    began = time.monotonic()
+    with pytest.raises(StepFailed, match="longer than its timeout of 1 s") as failure:
+        shell(session, "echo waiting; sleep 1234 & setsid sleep 1235 & sleep 1236", timeout=1)
+    assert time.monotonic() - began < 10
+    assert failure.value.detail == "waiting"
+    assert not [line for line in shell(session, "ps") if "sleep 123" in line]
+
+
+def test_write_file(session: Session) -> None:
+    content = bytes(range(256)) * 5000
+    session.write_file(PurePosixPath("/opt/new/it's a file"), content, 0o640)
+    session.write_file(PurePosixPath("/bin/tool"), b"#!/bin/sh\necho works\n", 0o755)
+    assert shell(session, "stat -c '%a %u %s' \"/opt/new/it's a file\"; tool; ls -ld /bin | cut -c1") == \
+        [f"640 0 {len(content)}", "works", "l"]
+
+
+def test_write_file_into_a_missing_place_fails(session: Session) -> None:
+    with pytest.raises(EngineError, match="could not write /proc/nowhere/file"):
+        session.write_file(PurePosixPath("/proc/nowhere/file"), b"", 0o644)
+
+
+def test_mounts_are_paths_in_the_rootfs(engine: Engine, spec: ContainerSpec, tmp_path: Path) -> None:
+    source = tmp_path / 'a "source", v=1'
+    source.write_text("from outside\n")
+    with engine.session(replace(
+        spec, scratch=(PurePosixPath("/tmp"), PurePosixPath("/var/scratch")),
+        binds=(Bind(source, PurePosixPath("/sources/a b,c")),),
+    )) as session:
+        assert {b"tmp", b"var/scratch", b"sources/a b,c", b"proc", b"etc/hosts"} <= set(session.mounts())
+        assert shell(session, "cat '/sources/a b,c'; ! touch '/sources/a b,c' 2>/dev/null; stat -c %a /tmp") == \
+            ["from outside", "1777"]
+
+
+def test_scratch_is_seen_from_outside_and_goes_away(engine: Engine, spec: ContainerSpec) -> None:
+    before = volumes(engine)
+    with engine.session(replace(spec, scratch=(PurePosixPath("/scratch"),))) as session:
+        shell(session, "echo much >/scratch/file")
+        directory = session.scratch_directories()["/scratch"]
+        assert (directory / "file").read_text() == "much\n"
+        assert len(volumes(engine)) == len(before) + 1
+        located = session.overlay()
+        assert isinstance(located, OverlayDirs)
+        assert not (located.upper / "scratch/file").exists()
+    assert volumes(engine) == before
+    assert not directory.exists()
+
+
+def test_pause_stops_everything(session: Session) -> None:
+    located = session.overlay()
+    assert isinstance(located, OverlayDirs)
+    shell(session, "(while :; do date +%N >/clock; done) >/dev/null 2>&1 &")
+    clock = located.upper / "clock"
+    with session.paused():
+        seen = clock.read_text(), clock.stat().st_mtime_ns
+        time.sleep(0.3)
+        assert (clock.read_text(), clock.stat().st_mtime_ns) == seen
+    time.sleep(0.3)
+    assert clock.stat().st_mtime_ns != seen[1]
+
+
+def test_size_rw_counts_what_was_written(session: Session) -> None:
+    shell(session, "head -c 3000000 /dev/zero >/big")
+    size = session.size_rw()
+    assert size is not None and 3_000_000 <= size < 3_100_000
+
+
+def test_process_one_is_known_on_this_machine(session: Session) -> None:
+    assert session.pid is not None
+    assert os.readlink(f"/proc/{session.pid}/exe").endswith("busybox")
+
+
+def test_the_container_goes_on_success_and_failure(engine: Engine, spec: ContainerSpec) -> None:
+    with engine.session(spec):
+        assert exists(engine, spec.name)
+    assert not exists(engine, spec.name)
+    with pytest.raises(KeyboardInterrupt), engine.session(spec) as session, session.paused():
+        raise KeyboardInterrupt
+    assert not exists(engine, spec.name)
+
+
+def test_keep_leaves_it_running(engine: Engine, spec: ContainerSpec) -> None:
+    with engine.session(spec, keep=True):
+        pass
+    assert exists(engine, spec.name)
+    with pytest.raises(EngineError, match="could not create the container"), engine.session(spec):
+        pass  # the name is taken; and what was there before is gone afterwards, too
+    assert not exists(engine, spec.name)
+
+
+def test_a_base_without_shell_is_explained(engine: Engine, spec: ContainerSpec) -> None:
+    empty = io.BytesIO()
+    with tarfile.open(fileobj=empty, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("file"))
+    empty.seek(0)
+    image = engine.images.import_rootfs(empty, {})
+    with pytest.raises(EngineError, match="could not start the container") as failure, \
+            engine.session(replace(spec, image=image)):
+        pass
+    assert "has to have one" in (failure.value.hint or "")
+    engine.images.remove(image)

@@ -1,0 +1,93 @@
+"""scripts/with-engine, where no engine answers yet."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.engine, pytest.mark.root]
+
+SCRIPT = Path(__file__).parents[2] / "scripts/with-engine"
+NO_ENGINE = {**os.environ, "DOCKER_HOST": "unix:///no/such/socket", "IMGASM_ENGINE": "docker"}
+
+
+@pytest.fixture
+def parent() -> Iterator[Path]:
+    """Short enough for a socket."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="e.") as directory:
+        yield Path(directory)
+
+
+def start(script: str, parent: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([SCRIPT, "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                            env={**NO_ENGINE, "IMGASM_ENGINE_DIR": str(parent), **environment})
+
+
+def traces(parent: Path) -> list[str]:
+    """Files, mounts and processes that have ``parent`` in their name."""
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)]
+    mounts = Path("/proc/self/mountinfo").read_text()
+    return [*map(str, parent.iterdir()), *[str(line) for line in commands if bytes(parent) in line],
+            *[line for line in mounts.splitlines() if str(parent) in line]]
+
+
+def test_a_private_engine_lives_as_long_as_the_command(parent: Path) -> None:
+    with start("docker info --format '{{.DockerRootDir}} {{.Driver}}'; exit 7", parent) as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 7
+    root, driver = output.split()
+    assert Path(root).parent.parent == parent
+    assert driver == "overlay2"
+    assert traces(parent) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_reaches_the_command_which_may_clean_up(parent: Path, number: signal.Signals) -> None:
+    script = 'trap "docker version >/dev/null && echo cleaned; exit 9" TERM HUP; echo up; while :; do sleep 0.1; done'
+    with start(script, parent) as process:
+        assert process.stdout is not None and process.stdout.readline() == "up\n"
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output) == (9, "cleaned\n")
+    assert traces(parent) == []
+
+
+def test_what_a_kill_9_left_is_removed_by_the_next_one(parent: Path) -> None:
+    with start("echo up; sleep 60", parent) as process:
+        assert process.stdout is not None and process.stdout.readline() == "up\n"
+        process.kill()
+    assert len(list(parent.iterdir())) == 1
+    with start("true", parent) as process:
+        process.communicate(timeout=60)
+    assert traces(parent) == []
+
+
+def test_an_engine_that_answers_is_used(parent: Path) -> None:
+    ask = "docker info --format '{{.DockerRootDir}}'"
+    with start(f"{ask}; {SCRIPT} {ask}", parent) as process:
+        output, _ = process.communicate(timeout=60)
+    outer, inner = output.split()
+    assert outer == inner
+
+
+def test_podman_gets_settings_that_run(parent: Path) -> None:
+    with start("podman run --rm --network none --rootfs /:O /bin/echo it runs", parent, IMGASM_ENGINE="podman",
+               ) as process:
+        output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output) == (0, "it runs\n")
+    assert traces(parent) == []
+
+
+def test_a_directory_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    done = subprocess.run([SCRIPT, "true"], env={**NO_ENGINE, "IMGASM_ENGINE_DIR": str(long)}, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 5
+    assert "too long" in done.stderr
