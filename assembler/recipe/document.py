@@ -1,0 +1,249 @@
+"""The recipe as TOML has it: every table, key and type. What the tables mean together is ``rules``' business.
+
+The descriptions are the recipe's reference: the JSON Schema shows them in editors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from assembler.recipe.values import (
+    Baseline,
+    Capability,
+    ContainerPath,
+    Duration,
+    Environment,
+    FileName,
+    Glob,
+    ImageReference,
+    Mode,
+    Name,
+    Onto,
+    Percent,
+    Port,
+    ScratchPath,
+    Script,
+    Sha256,
+    Signal,
+    Size,
+    SourceUrl,
+    Text,
+    VariableName,
+    fail,
+)
+
+LEVELS: Final = {"zstd": range(1, 23), "gzip": range(1, 10), "none": range(0)}
+"""zstd's negative levels and gzip's 0 make layers much larger and save little time."""
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class BootstrapTable(Table):
+    """A Debian-like base made by mmdebstrap: no image registry needed."""
+
+    suite: Text = Field(description="The release: bookworm, trixie, jammy.")
+    packages: list[Text] = Field(default=[], description="Packages beyond those of the variant.")
+    components: list[Text] = Field(default=["main"], description="Archive components: main, contrib, non-free.")
+    variant: Text = Field(default="minbase", description="mmdebstrap's --variant.")
+    architecture: Text | None = Field(
+        default=None, description="Debian's name, such as amd64; by default this machine's.")
+    mirror: Text | None = Field(default=None, description="URL of the package archive; by default mmdebstrap's choice.")
+
+
+class BaseTable(Table):
+    """Where the build environment comes from: exactly one of the four."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    image: ImageReference | None = Field(default=None, description="An image that the engine pulls.")
+    bootstrap: BootstrapTable | None = Field(default=None, description="Made here by mmdebstrap.")
+    rootfs: Text | None = Field(default=None, description="A root file system as a tarball, relative to the recipe.")
+    layout: Text | None = Field(
+        default=None, description="An OCI layout, such as a former build, relative to the recipe.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> BaseTable:
+        if len(self.model_fields_set) != 1:
+            given = " and ".join(sorted(self.model_fields_set)) or "none of them"
+            fail(f"needs exactly one of image, bootstrap, rootfs and layout, but has {given}")
+        return self
+
+
+class ContainerTable(Table):
+    """How the one container runs."""
+
+    privileged: bool = Field(
+        default=False, description="All capabilities and devices: only for steps that insert modules.")
+    cap_add: list[Capability] = Field(default=[], description="Capabilities beyond the engine's default: SYS_MODULE.")
+    security_opt: list[Text] = Field(default=[], description="The engine's --security-opt.")
+    devices: list[Text] = Field(default=[], description="Devices of the host: /dev/fuse.")
+    network: Text | None = Field(default=None, description="The engine's --network: host, none, or a network's name.")
+    scratch: list[ScratchPath] = Field(
+        default=[], description="Directories on volumes: nothing in them can reach a layer.")
+    env: Environment = Field(default={}, description="Environment of every step; no image gets it.")
+    shell: Annotated[list[Text], Field(min_length=1)] = Field(
+        default=["/bin/sh", "-e", "-c"], description="Runs the steps' scripts; the script is the last argument.")
+
+
+class SourceTable(Table):
+    """An input that is fetched once, checked, and mounted read-only: no layer ever holds it."""
+
+    url: SourceUrl = Field(description="An http, https or file URL, or a path relative to the recipe.")
+    name: FileName | None = Field(default=None, description="By default the last part of the URL.")
+    path: ContainerPath | None = Field(
+        default=None, description="Where it is mounted; by default /imgasm/sources/<name>.")
+    sha256: Sha256 | None = Field(
+        default=None, description="64 hex digits. Without them the lock file beside the recipe pins.")
+
+
+class FileTable(Table):
+    """A small file that is in the container before the first step."""
+
+    path: ContainerPath = Field(description="Where it goes in the container.")
+    content: str | None = Field(default=None, description="Its text.")
+    from_: Text | None = Field(
+        default=None, alias="from", description="A file in the recipe's folder to copy as it is.")
+    mode: Mode = Field(default=0o644, description='Permission bits, octal: "0755".')
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> FileTable:
+        if (self.content is None) == (self.from_ is None):
+            fail("needs exactly one of content and from")
+        return self
+
+
+class StepTable(Table):
+    """A script or command in the container."""
+
+    name: Text = Field(description="What reports call it.")
+    run: Script = Field(description="A script for the container's shell, or a list that is executed as it is.")
+    env: Environment = Field(default={}, description="Environment of this step, beside the container's.")
+    workdir: ContainerPath | None = Field(default=None, description="The directory to run in.")
+    user: Text | None = Field(default=None, description="user or user:group to run as.")
+    timeout: Duration | None = Field(default=None, description='"30m", "1h30m", or a number of seconds.')
+
+
+class PruneTable(Table):
+    """What no image needs."""
+
+    presets: list[Text] = Field(default=[], description="Names of imgasm's own lists, such as apt or docs.")
+    paths: list[Glob] = Field(default=[], description="Absolute globs; ** crosses directories.")
+
+
+class CompressionTable(Table):
+    codec: Literal["zstd", "gzip", "none"] = "zstd"
+    level: int | None = Field(
+        default=None, description="1 to 22 for zstd, 1 to 9 for gzip; by default the codec's own.")
+
+    @model_validator(mode="after")
+    def _level_exists(self) -> CompressionTable:
+        levels = LEVELS[self.codec]
+        if self.level is not None and self.level not in levels:
+            right = f"the levels {levels[0]} to {levels[-1]}" if levels else "no levels"
+            fail(f'"{self.codec}" has {right}, but level is {self.level}')
+        return self
+
+
+def _codec_alone(value: Any) -> Any:
+    return {"codec": value} if isinstance(value, str) else value
+
+
+class GrowthTable(Table):
+    """How much more than a baseline is too much: more than the share and more than the floor."""
+
+    percent: Percent = Field(default=0.0, description='"5%", or a number of percent.')
+    floor: Size | None = Field(default=None, description="Growth below this never counts, however many percent it is.")
+    baseline: Baseline | None = Field(
+        default=None, description="A reference, or the path of a former build or a layout that begins with / or ./; "
+        "by default what the registry has under the image's own reference.")
+
+
+def _percent_alone(value: Any) -> Any:
+    return {"percent": value} if isinstance(value, str) else value
+
+
+class BudgetTable(Table):
+    """What the image may cost at most. A broken budget fails the build with exit code 10 before anything is pushed."""
+
+    layer: Size | None = Field(default=None, description="The layer, compressed.")
+    layer_unpacked: Size | None = Field(default=None, description="The layer as a tar.")
+    image: Size | None = Field(default=None, description="All layers of the image, compressed.")
+    image_unpacked: Size | None = Field(default=None, description="All layers of the image as tars.")
+    paths: dict[Glob, Size] = Field(default={}, description="For a glob, what the files that match it hold together.")
+    peak: Size | None = Field(default=None, description="What the build itself needs on disk, scratch included.")
+    growth: Annotated[GrowthTable | None, BeforeValidator(_percent_alone)] = Field(
+        default=None, description='"5%" more than the baseline, or a table with percent, floor and baseline.')
+
+
+class ImageTable(Table):
+    """What comes out: exactly one new layer."""
+
+    name: Name = Field(description="What the command line and the layout call it.")
+    reference: ImageReference | None = Field(default=None, description="Where push and load take it.")
+    onto: Onto = Field(
+        default="base", description='"base", "scratch", a reference, or a layout\'s path that begins with / or ./')
+    keep: list[Glob] = Field(default=[], description="Nothing but this leaves the container; empty means everything.")
+    entrypoint: list[str] | None = Field(default=None, description="Config.Entrypoint; [] clears the base's.")
+    cmd: list[str] | None = Field(default=None, description="Config.Cmd; [] clears the base's.")
+    launcher: list[str] = Field(
+        default=[], description="Stands before the base's own entrypoint and cmd, which it must exec as its arguments.")
+    env: Environment = Field(default={}, description="Config.Env, beside the base's.")
+    labels: dict[str, str] = Field(default={}, description="Config.Labels, beside the base's.")
+    user: Text | None = Field(default=None, description="Config.User.")
+    workdir: ContainerPath | None = Field(default=None, description="Config.WorkingDir.")
+    ports: list[Port] = Field(default=[], description='Config.ExposedPorts: "8080", "53/udp".')
+    volumes: list[ContainerPath] = Field(default=[], description="Config.Volumes.")
+    stop_signal: Signal | None = Field(default=None, description="Config.StopSignal: SIGTERM.")
+    annotations: dict[str, str] = Field(default={}, description="The manifest's annotations.")
+    compression: Annotated[CompressionTable, BeforeValidator(_codec_alone)] = Field(
+        default=CompressionTable(), description='"zstd", "gzip", "none", or a table with codec and level.')
+    max_size: Size | None = Field(
+        default=None, description='Short for budget.layer: "60MB", "60MiB", or bytes.')
+    budget: BudgetTable = BudgetTable()
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> ImageTable:
+        if self.max_size is not None and self.budget.layer is not None:
+            fail("has both max_size and budget.layer, which say the same; leave one of them out")
+        return self
+
+
+class Document(Table):
+    """An imgasm recipe."""
+
+    name: Name = Field(description="What the build is called.")
+    source_date_epoch: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="No new file in a layer is later than this, in seconds since 1970.")
+    vars: dict[VariableName, str] = Field(
+        default={}, description="What {{ name }} stands for; --set name=value overrides.")
+    base: BaseTable
+    container: ContainerTable = ContainerTable()
+    source: list[SourceTable] = []
+    file: list[FileTable] = []
+    step: list[StepTable] = []
+    prune: PruneTable = PruneTable()
+    image: Annotated[list[ImageTable], Field(min_length=1)]
+
+
+def keys_at(location: tuple[str | int, ...]) -> list[str]:
+    """The keys that the table at ``location`` may have."""
+    table: type[Table] = Document
+    for key in location:
+        if isinstance(key, str):
+            table = _table_in(_fields(table)[key]) or table
+    return list(_fields(table))
+
+
+def _fields(table: type[Table]) -> dict[str, Any]:
+    return {field.alias or name: field.annotation for name, field in table.model_fields.items()}
+
+
+def _table_in(annotation: Any) -> type[Table] | None:
+    """The table class inside ``list[T]``, ``T | None`` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        return annotation
+    return next(filter(None, map(_table_in, getattr(annotation, "__args__", ()))), None)

@@ -1,0 +1,48 @@
+"""What is allowed in a recipe, and yet most likely a mistake."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Final
+
+from assembler.recipe.model import Image, Recipe, Step
+
+_COMMAND: Final = r"(?:^|[;&|(`]|\b(?:then|do|else|exec|sudo|if|while|!)\s)\s*(?:/\S*/)?"
+_INSERTS_MODULE: Final = re.compile(_COMMAND + r"(insmod|modprobe)\b", re.MULTILINE)
+_HOST_KERNEL: Final = re.compile(r"\buname\s+(?:-\w*[ra]\w*|--kernel-release|--all)|/proc/(?:config\.gz|version)\b")
+_COMMENT: Final = re.compile(r"(?:^|\s)#.*", re.MULTILINE)
+_MODULE_CAPABILITIES: Final = {"SYS_MODULE", "ALL"}
+_ULTRA: Final = 20
+"""zstd's levels from here on want windows of 32 MiB and more, which imgasm does not use: they cost time only."""
+
+
+def warnings(recipe: Recipe) -> list[str]:
+    return [
+        *(warning for step in recipe.steps for warning in _step(step, _may_insert_modules(recipe))),
+        *(warning for image in recipe.images for warning in _image(image)),
+    ]
+
+
+def _may_insert_modules(recipe: Recipe) -> bool:
+    return recipe.container.privileged or not _MODULE_CAPABILITIES.isdisjoint(recipe.container.cap_add)
+
+
+def _step(step: Step, may_insert_modules: bool) -> Iterator[str]:
+    text = _COMMENT.sub("", step.script) if step.script is not None else shlex.join(step.argv)
+    inserts = _INSERTS_MODULE.search(text)
+    if inserts and not may_insert_modules:
+        yield (f'step "{step.name}" calls {inserts[1]}, which needs cap_add = ["SYS_MODULE"] or privileged = true in '
+               "[container]; an image can insert its modules when it starts, and a build seldom has to")
+    host = _HOST_KERNEL.search(text)
+    if host:
+        yield (f'step "{step.name}" asks for {host[0]}: that is the kernel of the machine that builds, not of the '
+               "machines that will use the image; use a variable in [vars]")
+
+
+def _image(image: Image) -> Iterator[str]:
+    level = image.compression.level
+    if image.compression.codec == "zstd" and level is not None and level >= _ULTRA:
+        yield (f'image "{image.name}" asks for zstd level {level}: from level {_ULTRA} on zstd needs much more memory, '
+               "for one percent at best")

@@ -1,0 +1,135 @@
+"""A recipe after reading: every variable replaced, every default filled in, every value checked.
+
+These are the values the rest of imgasm works with; how TOML becomes them is ``recipe.load``'s business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from assembler.model.budget import Budget
+from assembler.model.run_config import RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """A Debian-like base made by mmdebstrap: no image registry needed."""
+
+    suite: str
+    packages: tuple[str, ...] = ()
+    components: tuple[str, ...] = ("main",)
+    variant: str = "minbase"
+    architecture: str | None = None
+    mirror: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where the build environment comes from: exactly one of the four is set. Paths are absolute."""
+
+    image: str | None = None
+    bootstrap: Bootstrap | None = None
+    rootfs: Path | None = None
+    layout: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    network: str | None = None
+    scratch: tuple[PurePosixPath, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    shell: tuple[str, ...] = ("/bin/sh", "-e", "-c")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input that is fetched once, checked, and mounted read-only at ``path``. ``sha256`` is 64 hex digits.
+
+    ``declared`` is the URL or relative path as the recipe has it, variables replaced: what the lock file calls it on
+    every machine. ``url`` is always absolute.
+    """
+
+    name: str
+    declared: str
+    url: str
+    path: PurePosixPath
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A small file written into the container before the first step; ``mode`` holds permission bits."""
+
+    path: PurePosixPath
+    content: bytes
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``argv`` is what is executed: a script is already wrapped in the container's shell."""
+
+    name: str
+    argv: tuple[str, ...]
+    script: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    workdir: PurePosixPath | None = None
+    user: str | None = None
+    timeout: float | None = None
+    """Seconds; None means as long as it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    presets: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+Codec = Literal["zstd", "gzip", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    codec: Codec = "zstd"
+    level: int | None = None
+    """None means the codec's own default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What comes out: exactly one new layer on ``onto``.
+
+    ``onto`` is ``"base"``, ``"scratch"``, an image reference, or the absolute path of an OCI layout.
+    ``keep`` is empty or the globs of what may leave the container.
+    """
+
+    name: str
+    reference: str | None = None
+    onto: str | Path = "base"
+    keep: tuple[str, ...] = ()
+    config: RunConfig = field(default_factory=RunConfig)
+    compression: Compression = field(default_factory=Compression)
+    budget: Budget = field(default_factory=Budget)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    name: str
+    file: Path
+    base: Base
+    vars: dict[str, str] = field(default_factory=dict)
+    container: Container = field(default_factory=Container)
+    sources: tuple[Source, ...] = ()
+    files: tuple[File, ...] = ()
+    steps: tuple[Step, ...] = ()
+    prune: Prune = field(default_factory=Prune)
+    images: tuple[Image, ...] = ()
+    source_date_epoch: int | None = None
+    """Seconds; None keeps every file's own time."""

@@ -1,0 +1,174 @@
+"""From a :class:`Document` to the recipe's values: defaults filled in, paths absolute, files read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from assembler.model.budget import Budget, Growth
+from assembler.model.run_config import RunConfig
+from assembler.recipe import model
+from assembler.recipe.document import (
+    BaseTable,
+    BootstrapTable,
+    ContainerTable,
+    Document,
+    FileTable,
+    GrowthTable,
+    ImageTable,
+    SourceTable,
+    StepTable,
+)
+from assembler.recipe.problems import Problems
+from assembler.recipe.sources import absolute_url, mount_path, source_name
+from assembler.recipe.values import is_layout_path
+
+FILE_LIMIT: Final = 16 * 1024 * 1024
+"""A [[file]] is held in memory; a larger one is better a [[source]], which is mounted and never copied."""
+
+
+def resolve(
+    document: Document, file: Path, variables: Mapping[str, str], locked: Mapping[str, str], problems: Problems
+) -> model.Recipe:
+    folder = file.parent
+    return model.Recipe(
+        name=document.name,
+        file=file,
+        base=_base(document.base, folder),
+        vars=dict(variables),
+        container=_container(document.container),
+        sources=tuple(_source(table, folder, locked) for table in document.source),
+        files=tuple(_file(table, folder, number, problems) for number, table in enumerate(document.file)),
+        steps=tuple(_step(table, document.container.shell) for table in document.step),
+        prune=model.Prune(tuple(document.prune.presets), tuple(document.prune.paths)),
+        images=tuple(_image(table, folder) for table in document.image),
+        source_date_epoch=document.source_date_epoch,
+    )
+
+
+def _base(table: BaseTable, folder: Path) -> model.Base:
+    return model.Base(
+        image=table.image,
+        bootstrap=_bootstrap(table.bootstrap) if table.bootstrap else None,
+        rootfs=(folder / table.rootfs).resolve() if table.rootfs else None,
+        layout=(folder / table.layout).resolve() if table.layout else None,
+    )
+
+
+def _bootstrap(table: BootstrapTable) -> model.Bootstrap:
+    return model.Bootstrap(
+        suite=table.suite,
+        packages=tuple(table.packages),
+        components=tuple(table.components),
+        variant=table.variant,
+        architecture=table.architecture,
+        mirror=table.mirror,
+    )
+
+
+def _container(table: ContainerTable) -> model.Container:
+    return model.Container(
+        privileged=table.privileged,
+        cap_add=tuple(table.cap_add),
+        security_opt=tuple(table.security_opt),
+        devices=tuple(table.devices),
+        network=table.network,
+        scratch=tuple(map(PurePosixPath, table.scratch)),
+        env=dict(table.env),
+        shell=tuple(table.shell),
+    )
+
+
+def _source(table: SourceTable, folder: Path, locked: Mapping[str, str]) -> model.Source:
+    return model.Source(
+        name=source_name(table),
+        declared=table.url,
+        url=absolute_url(table.url, folder),
+        path=PurePosixPath(mount_path(table)),
+        sha256=table.sha256 or locked.get(table.url),
+    )
+
+
+def _file(table: FileTable, folder: Path, number: int, problems: Problems) -> model.File:
+    if table.from_ is None:
+        content = (table.content or "").encode()
+    else:
+        try:
+            content = _read_beside(folder, table.from_)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            problems.add(("file", number, "from"), f'"{table.from_}" can not be copied: {reason}')
+            content = b""
+    return model.File(PurePosixPath(table.path), content, table.mode)
+
+
+def _read_beside(folder: Path, name: str) -> bytes:
+    """Raises OSError, or ValueError for a file that is somewhere else or too large."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError("it is not in the recipe's folder, which must hold all that the recipe needs")
+    if path.stat().st_size > FILE_LIMIT:
+        raise ValueError("it is larger than 16 MiB; make it a [[source]], which is mounted instead of copied")
+    return path.read_bytes()
+
+
+def _step(table: StepTable, shell: list[str]) -> model.Step:
+    script = table.run if isinstance(table.run, str) else None
+    return model.Step(
+        name=table.name,
+        argv=tuple(table.run) if script is None else (*shell, script),
+        script=script,
+        env=dict(table.env),
+        workdir=PurePosixPath(table.workdir) if table.workdir else None,
+        user=table.user,
+        timeout=table.timeout,
+    )
+
+
+def _image(table: ImageTable, folder: Path) -> model.Image:
+    return model.Image(
+        name=table.name,
+        reference=table.reference,
+        onto=(folder / table.onto).resolve() if is_layout_path(table.onto) else table.onto,
+        keep=tuple(table.keep),
+        config=_run_config(table),
+        compression=model.Compression(table.compression.codec, table.compression.level),
+        budget=_budget(table, folder),
+        annotations=dict(table.annotations),
+    )
+
+
+def _budget(table: ImageTable, folder: Path) -> Budget:
+    budget = table.budget
+    return Budget(
+        layer=budget.layer or table.max_size,
+        layer_unpacked=budget.layer_unpacked,
+        image=budget.image,
+        image_unpacked=budget.image_unpacked,
+        paths=tuple(budget.paths.items()),
+        peak=budget.peak,
+        growth=_growth(budget.growth, folder) if budget.growth else None,
+    )
+
+
+def _growth(table: GrowthTable, folder: Path) -> Growth:
+    baseline: str | Path | None = table.baseline
+    if table.baseline is not None and is_layout_path(table.baseline):
+        baseline = (folder / table.baseline).resolve()
+    return Growth(table.percent, table.floor or 0, baseline)
+
+
+def _run_config(table: ImageTable) -> RunConfig:
+    return RunConfig(
+        entrypoint=None if table.entrypoint is None else tuple(table.entrypoint),
+        cmd=None if table.cmd is None else tuple(table.cmd),
+        launcher=tuple(table.launcher),
+        env=dict(table.env),
+        labels=dict(table.labels),
+        user=table.user,
+        workdir=table.workdir,
+        ports=tuple(table.ports),
+        volumes=tuple(table.volumes),
+        stop_signal=table.stop_signal,
+    )

@@ -1,0 +1,61 @@
+"""From a TOML tree to a :class:`Document`, with pydantic's findings in words that help."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from assembler.recipe.document import Document, keys_at
+from assembler.recipe.problems import Location, Problems
+from assembler.recipe.variables import suggestion
+
+_EXPECTED: Final = {
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+
+
+def validate(tree: dict[str, Any], problems: Problems) -> Document | None:
+    """None if there are problems, all of which were added."""
+    try:
+        return Document.model_validate(tree)
+    except ValidationError as error:
+        findings = error.errors(include_url=False)
+    for finding in findings:
+        at: Location = tuple(part for part in finding["loc"] if part != "[key]")
+        if finding["type"] == "extra_forbidden" or not problems.is_silent(at):
+            problems.add(at, _message(finding, at))
+    return None
+
+
+def _message(finding: ErrorDetails, at: Location) -> str:
+    kind = finding["type"]
+    if kind == "extra_forbidden":
+        return f"there is no such key{suggestion(str(at[-1]), keys_at(at[:-1]))}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "too_short":
+        return "at least one is needed"
+    if kind == "literal_error":
+        return f"expected {finding['ctx']['expected']}, not {finding['input']!r}"
+    if kind == "list_type" and isinstance(finding["input"], dict) and len(at) == 1:
+        return f"there may be several, so each one begins with [[{at[0]}]], in double brackets"
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}, not {_as_toml(finding['input'])}"
+    return finding["msg"]
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,0 +1,136 @@
+r"""``{{ name }}`` in the recipe's strings.
+
+Every string value may hold references, those of [vars] too. ``\{{`` stands for two literal braces: anything else that
+begins with two braces is a reference, so that a typing error can never pass for text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Final
+
+from assembler.recipe.problems import Location, Problems
+
+_TOKEN: Final = re.compile(r"\\\{\{|\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}|\{\{")
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """``values`` have every reference replaced; the fault of each name in ``broken`` has been told already."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    broken: frozenset[str] = frozenset()
+
+    @property
+    def declared(self) -> set[str]:
+        return {*self.values, *self.broken}
+
+
+def references(text: str) -> set[str]:
+    """The names that ``text`` refers to."""
+    return {match[1] for match in _TOKEN.finditer(text) if match[1]}
+
+
+def expand(text: str, values: Mapping[str, str]) -> str:
+    """``text`` with every reference replaced; names that ``values`` lacks stay as they are."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] is not None:
+            return values.get(match[1], match[0])
+        return match[0].removeprefix("\\")
+
+    return _TOKEN.sub(value, text)
+
+
+def faults(text: str, declared: Collection[str]) -> Iterator[str]:
+    """What is wrong with ``text``, whatever it is for."""
+    for name in sorted(references(text) - set(declared)):
+        yield f"{{{{ {name} }}}} is not defined{suggestion(name, declared)}"
+    if any(match[0] == "{{" for match in _TOKEN.finditer(text)):
+        yield r"{{ must be followed by a variable's name and }}; write \{{ for two literal braces"
+    if "\0" in text:
+        yield "holds a NUL character, which no path, argument or script can have"
+
+
+def suggestion(name: str, among: Collection[str]) -> str:
+    """The end of a sentence about an unknown name: what was meant, or what there is."""
+    close = get_close_matches(name, among, n=1)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f" (there are: {', '.join(sorted(among))})" if among else ""
+
+
+def override(declared: Mapping[str, str], overrides: Mapping[str, str], problems: Problems) -> dict[str, str]:
+    """[vars] with the values of ``--set`` in them."""
+    for name in overrides.keys() - declared.keys():
+        problems.add(("--set", name), f"[vars] declares no variable of that name{suggestion(name, declared)}")
+    return {name: overrides.get(name, value) for name, value in declared.items()}
+
+
+def resolve(declared: Mapping[str, str], problems: Problems) -> Variables:
+    """Replaces the references between variables. A variable that can have no value is told once, where it stands."""
+    broken = set()
+    for name, text in declared.items():
+        for fault in faults(text, declared):
+            problems.add(("vars", name), fault)
+            broken.add(name)
+    graph = {name: references(text) & declared.keys() for name, text in declared.items()}
+    for cycle in _cycles(graph):
+        problems.add(("vars", cycle[0]), f"refers to itself: {' -> '.join(cycle)}")
+        broken.update(cycle)
+    values: dict[str, str] = {}
+    for name in TopologicalSorter({name: graph[name] - broken for name in graph.keys() - broken}).static_order():
+        if graph[name] <= values.keys():
+            values[name] = expand(declared[name], values)
+    in_order = {name: values[name] for name in declared if name in values}
+    return Variables(in_order, frozenset(declared.keys() - values.keys()))
+
+
+def _cycles(graph: Mapping[str, set[str]]) -> Iterator[list[str]]:
+    rest = dict(graph)
+    while True:
+        try:
+            TopologicalSorter(rest).prepare()
+            return
+        except CycleError as error:
+            cycle = error.args[1]
+        yield cycle[::-1]
+        rest = {name: needs - set(cycle) for name, needs in rest.items() if name not in cycle}
+
+
+def substitute(tree: Any, variables: Variables, problems: Problems, at: Location = ()) -> Any:
+    """A copy of a TOML tree with the references in all its values (not its keys) replaced."""
+    if isinstance(tree, dict):
+        return {key: substitute(value, variables, problems, (*at, key)) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [substitute(value, variables, problems, (*at, number)) for number, value in enumerate(tree)]
+    if not isinstance(tree, str):
+        return tree
+    for fault in faults(tree, variables.declared):
+        problems.add(at, fault)
+    if references(tree) & variables.broken:
+        problems.silence(at)
+    return expand(tree, variables.values)
+
+
+def unused(declared: Mapping[str, str], tree: Any) -> list[str]:
+    """Variables that no value of ``tree`` needs, not even through another variable."""
+    reached: set[str] = set()
+    waiting = _all_references(tree)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached and name in declared:
+            reached.add(name)
+            waiting |= references(declared[name])
+    return [name for name in declared if name not in reached]
+
+
+def _all_references(tree: Any) -> set[str]:
+    if isinstance(tree, str):
+        return references(tree)
+    children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return set().union(*map(_all_references, children))

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assembler.errors import RecipeError
+from tests.recipe.writing import SMALL, problems, read
+
+WRONG = """
+    name = "a"
+    steps = 1
+    [vars]
+    kernel = "6.1"
+    unused = "x"
+    loop = "{{ pool }}"
+    pool = "{{ loop }}"
+    [base]
+    image = "debian:bookworm"
+    rootfs = "x"
+    [container]
+    scratch = ["build", "/"]
+    privilegd = true
+    env = { A = 3 }
+    [[step]]
+    name = "compile"
+    rnu = "make {{ kernle }} {{ kernel }}"
+    timeout = "5x"
+    [[step]]
+    name = "two"
+    run = 5
+    env = { A = "{{ loop }}" }
+    [[image]]
+    name = "x y"
+    keep = ["opt", "/opt/**"]
+    compression = { codec = "gzip", level = 22 }
+    max_size = 0
+    ports = ["99999"]
+    [[image]]
+    onto = "foo/bar:"
+    compression = "bzip2"
+"""
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as raised:
+        read(tmp_path, WRONG, {"kernal": "5"})
+
+    assert raised.value.message == f"{tmp_path}/some.toml has 22 problems"
+    assert raised.value.hint == "`imgasm schema` prints every table and key that a recipe can have."
+    assert (raised.value.detail or "").splitlines() == [
+        '--set kernal: [vars] declares no variable of that name; did you mean "kernel"?',
+        "[vars], unused: nothing in the recipe uses {{ unused }}; remove it",
+        "[vars], loop: refers to itself: loop -> pool -> loop",
+        '[[step]] #1 "compile", rnu: {{ kernle }} is not defined; did you mean "kernel"?',
+        "[base]: needs exactly one of image, bootstrap, rootfs and layout, but has image and rootfs",
+        "[container], scratch #1: 'build' is not an absolute path in the container, such as /opt/nvidia",
+        "[container], scratch #2: the root can not be scratch: nothing would be left for a layer; "
+        "name a directory, such as /build",
+        "[container], env.A: expected a string, not 3",
+        '[container], privilegd: there is no such key; did you mean "privileged"?',
+        '[[step]] #1 "compile", run: is missing',
+        '[[step]] #1 "compile", timeout: \'5x\' is not a duration; write it as "30m", "1h30m", "90s" '
+        "or a number of seconds",
+        '[[step]] #1 "compile", rnu: there is no such key; did you mean "run"?',
+        '[[step]] #2 "two", run: expected a script as a string, or a list of strings to execute: '
+        '["make", "-C", "/build"]',
+        '[[image]] #1 "x y", name: \'x y\' is not a name: letters, digits, \'.\', \'_\' and \'-\' only',
+        "[[image]] #1 \"x y\", keep #1: 'opt' is not an absolute glob, such as /opt/nvidia/**",
+        '[[image]] #1 "x y", ports #1: \'99999\' is not a port; write it as "8080" or "53/udp"',
+        '[[image]] #1 "x y", compression: "gzip" has the levels 1 to 9, but level is 22',
+        '[[image]] #1 "x y", max_size: must be more than 0; leave the key out for no limit',
+        "[[image]] #2, name: is missing",
+        "[[image]] #2, onto: 'foo/bar:' is no image reference: '' is no tag",
+        "[[image]] #2, compression.codec: expected 'zstd', 'gzip' or 'none', not 'bzip2'",
+        'steps: there is no such key; did you mean "step"?',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("addition", "problem"),
+    [
+        ('[[step]]\nname = "one"\nrun = "x"',
+         '[[step]] #2 "one", name: "one" is there already: [[step]] #1 "one", name'),
+        ('[[image]]\nname = "out"', '[[image]] #2 "out", name: "out" is there already: [[image]] #1 "out", name'),
+        ('[[source]]\nurl = "http://h/x"\n[[source]]\nurl = "http://i/x"',
+         '[[source]] #2, name: "x" is there already: [[source]] #1, name'),
+        ('[[file]]\npath = "/a"\ncontent = ""\n[[file]]\npath = "/a/"\ncontent = ""',
+         '[[file]] #2, path: "/a" is there already: [[file]] #1, path'),
+        ('[container]\nscratch = ["/b"]\n[[image]]\nname = "k"\nkeep = ["/b/x*"]',
+         '[[image]] #2 "k", keep #1: "/b/x*" can match nothing: /b is scratch, and nothing on scratch reaches a layer; '
+         "let a step put what the image needs somewhere else"),
+        ('[prune]\npresets = ["atp"]', '[prune], presets #1: there is no preset "atp"; did you mean "apt"?'),
+        ('[prune]\npresets = ["zzz"]', '[prune], presets #1: there is no preset "zzz" (there are: apt, docs, python)'),
+        ('[[file]]\npath = "/a"', "[[file]] #1: needs exactly one of content and from"),
+        ('[[file]]\npath = "/a"\ncontent = ""\nmode = "0888"',
+         "[[file]] #1, mode: '0888' is not a mode; write the octal digits as a string: \"0755\""),
+        ('[[file]]\npath = "/a"\nfrom = "nothing"',
+         '[[file]] #1, from: "nothing" can not be copied: No such file or directory'),
+        ('[[file]]\npath = "/a"\nfrom = "../nothing"',
+         '[[file]] #1, from: "../nothing" can not be copied: it is not in the recipe\'s folder, which must hold all '
+         "that the recipe needs"),
+        ('[[source]]\nurl = "ftp://host/x"',
+         "[[source]] #1, url: 'ftp://host/x' can not be fetched; give an http, https or file URL, or a path relative "
+         "to the recipe"),
+        ('[[source]]\nurl = "x"\nsha256 = "12"',
+         "[[source]] #1, sha256: '12' is not a sha256: 64 lower-case hex digits"),
+        ('[[step]]\nname = "x"\nrun = "x"\nworkdir = "build"', '[[step]] #2 "x", workdir: \'build\' is not an absolute '
+         "path in the container, such as /opt/nvidia"),
+        ('[[image]]\nname = "z"\ncompression = { codec = "none", level = 1 }',
+         '[[image]] #2 "z", compression: "none" has no levels, but level is 1'),
+        ('[[image]]\nname = "z"\nentrypoint = "/bin/sh"',
+         '[[image]] #2 "z", entrypoint: expected a list, not "/bin/sh"'),
+        ('[[image]]\nname = "z"\nmax_size = 5\nbudget = { layer = 5 }',
+         '[[image]] #2 "z": has both max_size and budget.layer, which say the same; leave one of them out'),
+        ('[[image]]\nname = "z"\nbudget = { growth = "5%" }', '[[image]] #2 "z", budget.growth: has nothing to compare '
+         "with: give the image a reference, or growth a baseline"),
+        ('[[image]]\nname = "z"\nbudget = { growth = "5" }',
+         '[[image]] #2 "z", budget.growth.percent: \'5\' is not a share; write it as "5%", or as a number of percent'),
+        ('[[image]]\nname = "z"\nbudget = { paths = { "etc" = "1kB" } }',
+         "[[image]] #2 \"z\", budget.paths.etc: 'etc' is not an absolute glob, such as /opt/nvidia/**"),
+        ('[[image]]\nname = "z"\nbudget = { pead = 5 }',
+         '[[image]] #2 "z", budget.pead: there is no such key; did you mean "peak"?'),
+        ('[[image]]\nname = "z"\nmax_size = "6 gallons"', '[[image]] #2 "z", max_size: \'6 gallons\' is not a size; '
+         'write it as "60MB", "60MiB" or "1000B"'),
+        ('[vars]\nA = 1', '[vars], A: expected a string, not 1'),
+        ('[[step]]\nname = "x"\nrun = "a\\u0000b"',
+         '[[step]] #2 "x", run: holds a NUL character, which no path, argument or script can have'),
+        ('[[step]]\nname = "x"\nrun = "a"\ntimeout = inf',
+         '[[step]] #2 "x", timeout: must be more than 0; leave the key out for no limit'),
+        ('[file]\npath = "/a"', "[[file]]: there may be several, so each one begins with [[file]], in double brackets"),
+        ('[container]\nshell = []', "[container], shell: at least one is needed"),
+        ('[container]\ncap_add = ["sys-module"]',
+         "[container], cap_add #1: 'sys-module' is not a capability, such as SYS_MODULE"),
+        ('[[image]]\nname = "z"\nenv = { "A=B" = "c" }',
+         "[[image]] #2 \"z\", env: 'A=B' is not a name for an environment variable"),
+    ],
+)  # fmt: skip
+def test_a_problem_names_table_and_key_and_what_is_right(tmp_path: Path, addition: str, problem: str) -> None:
+    assert problems(tmp_path, SMALL.replace("\n    ", "\n") + addition) == [problem]
+
+
+def test_two_images_for_one_reference_would_overwrite_each_other(tmp_path: Path) -> None:
+    text = SMALL.replace("\n    ", "\n") + 'reference = "h:1/a"\n[[image]]\nname = "z"\nreference = "h:1/a"'
+
+    assert problems(tmp_path, text) == [
+        '[[image]] #2 "z", reference: "h:1/a" is there already: [[image]] #1 "out", reference']
+
+
+def test_a_recipe_without_image_makes_nothing(tmp_path: Path) -> None:
+    assert problems(tmp_path, 'name = "x"\nbase = { image = "a" }\nimage = []') == ["[[image]]: at least one is needed"]
+    assert problems(tmp_path, 'name = "x"') == ["[base]: is missing", "[[image]]: is missing"]
+
+
+def test_a_file_that_is_too_large_is_better_a_source(tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as large:
+        large.truncate(17 * 2**20)
+
+    assert problems(tmp_path, SMALL.replace("\n    ", "\n") + '[[file]]\npath = "/a"\nfrom = "large"') == [
+        '[[file]] #1, from: "large" can not be copied: it is larger than 16 MiB; make it a [[source]], which is '
+        "mounted instead of copied"]
