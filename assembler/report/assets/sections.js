@@ -1,0 +1,102 @@
+// The sections that do not change once they are drawn: figures, steps, comparison, what was pruned.
+
+function drawTiles(record, image) {
+  const below = image.base.reduce((sum, layer) => sum + layer.compressed, 0), cost = record.dockerfile;
+  const peak = Math.max(0, ...record.steps.map((step) => step.peak ?? 0));
+  const tiles = [
+    [human(image.layer.compressed), "the layer, compressed"],
+    [human(image.layer.uncompressed), "the layer, unpacked"],
+    [human(image.layer.compressed + below), below ? `the image, with ${human(below)} below` : "the image, with nothing below"],
+    peak ? [human(peak), "at most on disk during the build"] : null,
+    cost ? [human(cost.bytes), "as a Dockerfile, unpacked"] : null,
+    cost && cost.bytes >= 1.05 * image.layer.content && image.layer.content ? [`${(cost.bytes / image.layer.content).toFixed(1)} times`, "less than as a Dockerfile"] : null,
+  ];
+  byId("tiles").replaceChildren(...tiles.filter(Boolean).map(([size, what]) =>
+    element("div", {class: "tile"}, element("b", {}, size), element("span", {class: "soft"}, what))));
+}
+
+/** columns: [title, number?]; rows: arrays of strings or elements. */
+function fill(table, columns, rows) {
+  const kind = (index) => (columns[index][1] ? "number" : null);
+  table.replaceChildren(
+    element("thead", {}, element("tr", {}, ...columns.map(([title], index) => element("th", {class: kind(index), scope: "col"}, title)))),
+    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((cell, index) => element("td", {class: kind(index)}, cell))))),
+  );
+}
+
+function drawSteps(record, palette, onStep) {
+  const columns = [
+    ["layer", "layer"], ["written", "added"], ["deleted or replaced", "removed"], ["peak", "peak"],
+    ["within the step only", "transient"], ["scratch", "scratch"], ["disk free", "free_min"],
+  ].filter(([, key]) => record.steps.some((step) => step[key] !== null));
+  const size = (value) => (value === null ? "" : human(value));
+  const rows = record.steps.map((step, index) => {
+    const color = palette.steps[index % palette.steps.length];
+    const button = element("button", {type: "button", "data-step": index, "aria-pressed": "false", onclick: () => onStep(index)},
+      swatch(color), printable(step.name));
+    return [button, duration(step.seconds), ...columns.map(([, key]) => size(step[key]))];
+  });
+  fill(byId("steps"), [["step"], ["time", true], ...columns.map(([title]) => [title, true])], rows);
+}
+
+function bar(label, size, whole, color, sum) {
+  const width = whole ? `${Math.min(100, 100 * size / whole)}%` : "0";
+  return element("div", {class: sum ? "bar sum" : "bar"},
+    element("span", {title: label}, label), element("span", {class: "number"}, human(size)), element("i", {style: {width, background: color}}));
+}
+
+function drawDockerfile(record, image, palette) {
+  const cost = record.dockerfile;
+  byId("dockerfile").hidden = !cost;
+  if (!cost) return;
+  const guess = cost.compressed_estimate === null ? "" : ` About ${human(cost.compressed_estimate)} compressed: an estimate, at this build's own ratio.`;
+  const scratch = cost.scratch ? ` ${human(cost.scratch)} of it were on scratch here.` : "";
+  byId("dockerfile-told").textContent = `What each RUN layer would hold, unpacked: in a Dockerfile nothing ever shrinks.${scratch}${guess}`;
+  byId("bars").replaceChildren(
+    ...cost.steps.map((size, index) =>
+      bar(`RUN ${printable(record.steps[index].name)}`, size, cost.bytes, palette.steps[index % palette.steps.length])),
+    bar("all of them", cost.bytes, cost.bytes, palette.none, true),
+    bar("imgasm's one layer", image.layer.content, cost.bytes, "var(--accent)"),
+  );
+}
+
+function drawPruned(record) {
+  byId("pruned").hidden = !record.prune.length;
+  fill(byId("prune"), [["rule"], ["preset"], ["files", true], ["bytes", true]], record.prune.map((rule) => [
+    printable(rule.pattern), rule.preset ?? "", rule.files ? String(rule.files) : "",
+    rule.files ? human(rule.bytes) : element("span", {class: rule.preset ? "soft" : "warn"}, "matched nothing"),
+  ]));
+}
+
+function drawDiscarded(record) {
+  const name = (step) => (step === null ? "before the first step" : printable(record.steps[step].name));
+  byId("lost").hidden = !record.discarded.length;
+  const rows = [...record.discarded].sort((one, other) => other.bytes - one.bytes);
+  fill(byId("discarded"), [["written by"], ["deleted or replaced by"], ["bytes", true]],
+    rows.map((discard) => [name(discard.written_by), name(discard.removed_by), human(discard.bytes)]));
+}
+
+function drawBroken(record) {
+  byId("over").hidden = !record.broken.length;
+  byId("broken").replaceChildren(...record.broken.map((violation) => element("li", {}, printable(sentence(violation)),
+    element("ul", {class: "soft"}, ...violation.culprits.map((line) => element("li", {}, printable(line)))))));
+}
+
+/** As Violation.sentence in budget.py. */
+function sentence({image, what, limit, actual}) {
+  if (actual === null) return `${image}: ${what} can't be measured here, but has a budget of ${human(limit)}`;
+  return `${image}: ${what} is ${human(actual)}, ${human(actual - limit)} over its budget of ${human(limit)}`;
+}
+
+function drawHints(image) {
+  const told = {
+    preset: (what) => `prune.presets = ["${what}"]`,
+    equal: () => "copies of other files in the layer: hard links would do",
+    debug: () => "debugging information: strip --strip-debug takes it out",
+  };
+  byId("hinted").hidden = !image.hints.length;
+  fill(byId("hints"), [["what"], ["files", true], ["bytes", true], ["about, compressed", true], ["such as"]], image.hints.map((hint) => [
+    told[hint.kind](hint.what), String(hint.files), human(hint.bytes),
+    hint.compressed === null ? "" : human(hint.compressed), printable(hint.examples[0] ?? ""),
+  ]));
+}

@@ -1,0 +1,21 @@
+"""What all parts of a record have in common."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Part(BaseModel):
+    """Readers ignore keys that they do not know, so that a record of a later imgasm can still be read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def path_text(path: bytes) -> str:
+    """``path`` with a leading slash, as people know it; bytes that are no UTF-8, and so no JSON, become ``\\xff``."""
+    return "/" + path.decode("utf-8", "backslashreplace")
+
+
+def printable(text: str) -> str:
+    """``text`` without anything that a terminal or a browser obeys: file names may hold escape sequences."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

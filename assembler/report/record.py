@@ -1,0 +1,243 @@
+"""What a build did, as it is kept beside the layout's index.json: the one source of every report.
+
+Reports of whatever face read this file and nothing else. ``format`` changes when a reader of the former one would be
+wrong; keys may be added without that, and readers ignore what they do not know. Sizes are bytes, times seconds. A step
+is named by its position in ``steps``; None stands for what was there before the first step, or can't be known.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+from pydantic import Field, ValidationError, computed_field, model_validator
+
+from assembler.errors import ImageError, UsageError
+from assembler.model.usage import StepUsage
+from assembler.report.budget import Violation
+from assembler.report.files import FileTable
+from assembler.report.hints import Hint
+from assembler.report.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RECORD_NAME: Final = "imgasm.json"
+"""Image layouts may hold further files (image-spec image-layout.md, "Content")."""
+
+FORMAT: Final = 1
+
+
+class RecipeName(Part):
+    name: str
+    file: str
+
+
+class EngineName(Part):
+    """``capture`` is how the container's files were read."""
+
+    name: str
+    version: str
+    storage: str | None = None
+    capture: Literal["overlay", "exports"] | None = None
+
+
+class Tally(Part):
+    files: int = 0
+    bytes: int = 0
+
+
+class PruneRule(Part):
+    """What one rule kept out of the layer. ``preset`` is the preset that the rule comes from."""
+
+    pattern: str
+    preset: str | None = None
+    files: int
+    bytes: int
+
+    @property
+    def matched(self) -> bool:
+        return self.files > 0
+
+
+class Drop(Part):
+    """What a layer can't carry, or the way of reading could not see: a socket, an extended attribute."""
+
+    path: str
+    what: str
+
+
+class Discard(Part):
+    """Bytes that one step wrote and a later one deleted or replaced."""
+
+    written_by: int | None
+    removed_by: int
+    bytes: int
+
+
+class Heavy(Part):
+    """A file or directory among the largest. ``steps``: bytes by the step that wrote them last, largest first."""
+
+    path: str
+    bytes: int
+    files: int = 1
+    steps: tuple[tuple[int | None, int], ...] = ()
+
+
+class LayerSize(Part):
+    """``compressed`` is the blob's size, ``uncompressed`` the tar's, ``content`` the files' in it.
+
+    ``rest`` is what the blob needs for all that is no file with content: with the shares of these it sums to the blob.
+    """
+
+    digest: str
+    diff_id: str
+    media_type: str
+    compressed: int
+    uncompressed: int
+    content: int = 0
+    rest: int | None = None
+
+    @property
+    def ratio(self) -> float:
+        return self.compressed / self.uncompressed if self.uncompressed else 1.0
+
+
+class BaseLayer(Part):
+    """``uncompressed`` is the tar's size, None where only the manifest was read."""
+
+    digest: str
+    compressed: int
+    uncompressed: int | None = None
+
+
+class ImageReport(Part):
+    """One image: its new layer in detail, what it stands on by size. ``kinds`` counts the layer's entries."""
+
+    name: str
+    reference: str | None = None
+    manifest: str
+    base: tuple[BaseLayer, ...] = ()
+    layer: LayerSize
+    kinds: dict[str, int]
+    steps: tuple[tuple[int | None, Tally], ...]
+    directories: tuple[Heavy, ...]
+    files: tuple[Heavy, ...]
+    touched: Tally = Tally()
+    """Files that differ from the base only in their times, and were left out."""
+    table: FileTable | None = None
+    """Every file with content, for the reports that show each."""
+    hints: tuple[Hint, ...] = ()
+    """What the layer could still do without."""
+
+    @property
+    def entries(self) -> int:
+        return sum(self.kinds.values())
+
+    @property
+    def compressed(self) -> int:
+        """What a registry holds for the image's layers."""
+        return self.layer.compressed + sum(layer.compressed for layer in self.base)
+
+
+class DockerfileCost(Part):
+    """What the same steps cost as a Dockerfile with one RUN each, where nothing ever shrinks.
+
+    ``steps`` is what each RUN layer would hold, uncompressed; ``bytes`` their sum, ``scratch`` the part of it that
+    imgasm kept on scratch volumes. ``compressed_estimate`` is that sum at the ratio that this build's own layers were
+    compressed with; the base is in none of the figures.
+    """
+
+    steps: tuple[int, ...]
+    bytes: int
+    scratch: int
+    compressed_estimate: int | None
+
+
+class BuildRecord(Part):
+    format: Literal[1] = FORMAT
+    kind: Literal["build"] = "build"
+    imgasm: str
+    recipe: RecipeName
+    vars: dict[str, str] = Field(default_factory=dict)
+    engine: EngineName | None = None
+    steps: tuple[StepUsage, ...] = ()
+    discarded: tuple[Discard, ...] = ()
+    prune: tuple[PruneRule, ...] = ()
+    drops: tuple[Drop, ...] = ()
+    images: tuple[ImageReport, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What could not be known of this build, and why."""
+    checked: tuple[str, ...] = ()
+    """Images that were held against a budget, ``broken`` is what was over it."""
+    broken: tuple[Violation, ...] = ()
+
+    @model_validator(mode="after")
+    def _steps_are_there(self) -> Self:
+        if any(step is not None and not 0 <= step < len(self.steps) for step in self._named_steps()):
+            raise ValueError("a step is named that is not there")
+        return self
+
+    def _named_steps(self) -> Iterator[int | None]:
+        for discard in self.discarded:
+            yield from (discard.written_by, discard.removed_by)
+        for image in self.images:
+            yield from (step for step, _ in image.steps)
+            yield from (step for heavy in (*image.directories, *image.files) for step, _ in heavy.steps)
+            yield from image.table.steps if image.table else ()
+
+    def step_name(self, step: int | None) -> str:
+        return "before the first step" if step is None else self.steps[step].name
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def dockerfile(self) -> DockerfileCost | None:
+        """None where the engine did not let the steps' bytes be seen."""
+        if not self.steps or any(step.added is None for step in self.steps):
+            return None
+        scratch = [step.scratch_added or 0 for step in self.steps]
+        steps = tuple((step.added or 0) + aside for step, aside in zip(self.steps, scratch, strict=True))
+        contents = sum(image.layer.content for image in self.images)
+        blobs = sum(image.layer.compressed for image in self.images)
+        return DockerfileCost(
+            steps=steps,
+            bytes=sum(steps),
+            scratch=sum(scratch),
+            compressed_estimate=sum(steps) * blobs // contents if contents else None,
+        )
+
+    def save(self, directory: Path) -> Path:
+        """Writes the record into ``directory``, whole or not at all, and returns its path."""
+        target = directory / RECORD_NAME
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".imgasm-", delete=False) as file:
+            try:
+                file.write(self.model_dump_json().encode() + b"\n")
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)
+                os.fsync(file.fileno())
+                Path(file.name).rename(target)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+        return target
+
+    @classmethod
+    def load(cls, path: Path) -> BuildRecord:
+        """Reads the record at ``path``, a build's directory or the file itself."""
+        file = path / RECORD_NAME if path.is_dir() else path
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except OSError as error:
+            raise UsageError(
+                f"{path} holds no build of imgasm: {RECORD_NAME} can't be read ({error.strerror})",
+                hint="Name the directory that `imgasm build` wrote, or build first.",
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise ImageError(
+                f"{file} is not a record of a build that this imgasm can read: {where}: {first['msg']}",
+                hint="Build again, or read it with the imgasm that wrote it.",
+            ) from error

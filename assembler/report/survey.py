@@ -1,0 +1,225 @@
+"""What a directory tree holds, and what changed in it since the last look.
+
+A container's writable layer is looked at after every step, so a look must be cheap: 25,000 entries in well under
+50 ms. The cost is one ``stat`` for each entry, whatever asks for it (measured on two cores, 25,012 entries in 1,896
+directories, warm): ``os.scandir`` and ``lstat`` 90 ms, ``find -printf`` parsed in Python 78 ms, a C program's bare
+loop 48 ms, two ``find`` side by side 33 ms. So GNU find is asked one question, "which of these directories hold an
+inode that changed since?", and only those directories are listed in Python. Directories whose own mtime did not change
+can not be skipped: ``strip`` and ``>>`` write into a file without touching its directory. Without GNU find every
+directory is listed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_ARGUMENTS = 512 * 1024
+"""Bytes of directory names for one find: a quarter of the 2 MB that Linux allows by default."""
+
+
+class Seen(NamedTuple):
+    """One name as it was at the last look. ``step`` is the step that gave it the content it has."""
+
+    format: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    step: int | None
+
+    @property
+    def is_directory(self) -> bool:
+        return self.format == stat.S_IFDIR
+
+    @property
+    def content(self) -> int:
+        """The bytes that a layer would store for it: whiteouts (0:0 devices), links and directories have no content."""
+        return self.size if self.format == stat.S_IFREG else 0
+
+    def is_same_as(self, other: Seen) -> bool:
+        return self[:5] == other[:5]
+
+    def holds_content_of(self, other: Seen) -> bool:
+        """No write between the two, as far as metadata tells: chmod and chown change only the ctime."""
+        return self[:4] == other[:4]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a step did to the tree, in bytes of regular files; hard links count once.
+
+    ``added`` is new or was stored again (a changed mode or owner stores a file again too), ``removed`` is what that
+    replaced or what is gone: bytes before + added - removed = bytes after. ``discarded`` splits the lost contents of
+    earlier steps by the step that had written them; a file that was renamed, or whose mode changed, is not lost.
+    """
+
+    added: int = 0
+    removed: int = 0
+    discarded: dict[int | None, int] = field(default_factory=dict)
+
+
+class Survey:
+    """The tree below ``root``. Paths are bytes, relative to it. A file that can't be read now counts as not there.
+
+    Changes are recognised by ctime, which no program can set; a machine whose clock is set back during a build
+    hides what is written until the clock has caught up.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.fsencode(root)
+        self._directories: dict[bytes, dict[bytes, Seen]] = {}
+        self._touched: dict[bytes, Seen | None] = {}
+        self._newest = 1
+        self._step: int | None = None
+        self._can_ask = _find_is_gnu()
+        self.size = 0
+        self._adopt(b"")
+        self._settle()
+
+    def commit(self, step: int | None) -> Change:
+        """Looks at the tree and returns what changed since the last commit, all of it done by ``step``."""
+        self._step = step
+        for directory in self._changed_directories():
+            if directory in self._directories:
+                self._relist(directory)
+        return self._settle()
+    def __iter__(self) -> Iterator[tuple[bytes, Seen]]:
+        for directory, names in self._directories.items():
+            prefix = directory + b"/" if directory else b""
+            for name, seen in names.items():
+                yield prefix + name, seen
+
+    def step_of(self, path: bytes) -> int | None:
+        """The step that wrote ``path`` last; None for what was there before the first, or isn't there."""
+        seen = self._get(path)
+        return seen.step if seen else None
+
+    def _get(self, path: bytes) -> Seen | None:
+        directory, _, name = path.rpartition(b"/")
+        return self._directories.get(directory, {}).get(name)
+
+    def _relist(self, directory: bytes) -> None:
+        before, after = self._directories[directory], self._list(directory)
+        self._directories[directory] = after
+        prefix = directory + b"/" if directory else b""
+        for name, now in after.items():
+            then = before.pop(name, None)
+            if then is None:
+                self._note(prefix + name, None, now)
+            elif now.is_same_as(then):
+                after[name] = then
+            else:
+                if now.holds_content_of(then) or _same_directory(then, now):
+                    now = after[name] = now._replace(step=then.step)
+                self._note(prefix + name, then, now)
+        for name, then in before.items():
+            self._note(prefix + name, then, None)
+
+    def _list(self, directory: bytes) -> dict[bytes, Seen]:
+        names: dict[bytes, Seen] = {}
+        step = self._step
+        newest = self._newest
+        try:
+            with os.scandir(os.path.join(self._root, directory)) as entries:
+                for entry in entries:
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except OSError:  # a process that the step left behind removed it just now
+                        continue
+                    ctime = status.st_ctime_ns
+                    newest = max(newest, ctime)
+                    names[entry.name] = Seen(
+                        stat.S_IFMT(status.st_mode), status.st_ino, status.st_size, status.st_mtime_ns, ctime, step
+                    )
+        except OSError:
+            pass
+        self._newest = newest
+        return names
+
+    def _note(self, path: bytes, then: Seen | None, now: Seen | None) -> None:
+        self._touched.setdefault(path, then)
+        if then and now and _same_directory(then, now):
+            return
+        if then and then.is_directory:
+            self._forget(path)
+        if now and now.is_directory:
+            self._adopt(path)
+
+    def _forget(self, directory: bytes) -> None:
+        for name, then in self._directories.pop(directory, {}).items():
+            self._note(directory + b"/" + name, then, None)
+
+    def _adopt(self, directory: bytes) -> None:
+        self._directories[directory] = {}
+        self._relist(directory)
+
+    def _settle(self) -> Change:
+        change = self._change()
+        self._touched.clear()
+        self.size += change.added - change.removed
+        return change
+
+    def _change(self) -> Change:
+        """By inode, not by path: so a file with two names counts once, and one that was only renamed is not lost."""
+        gone = {then.inode: then for then in self._touched.values() if then}
+        came = {now.inode: now for now in map(self._get, self._touched) if now}
+        discarded: dict[int | None, int] = {}
+        for inode, then in gone.items():
+            now = came.get(inode)
+            if then.content and not (now and now.holds_content_of(then)):
+                discarded[then.step] = discarded.get(then.step, 0) + then.content
+        return Change(_content(came), _content(gone), discarded)
+
+    def _changed_directories(self) -> list[bytes]:
+        """Parents first. Without GNU find: all of them."""
+        known = sorted(self._directories)
+        if not (self._can_ask and os.path.isdir(self._root)):
+            return known
+        asked = [_ask(self._root, part, self._newest) for part in _parts(known)]
+        answers = b"".join(process.communicate()[0] for process in asked)
+        return sorted({answer[2:] for answer in answers.split(b"\0")[:-1]})
+
+
+def _content(inodes: dict[int, Seen]) -> int:
+    return sum(seen.content for seen in inodes.values())
+
+
+def _same_directory(then: Seen, now: Seen) -> bool:
+    """A directory's mtime and size change with every name in it: only another inode makes it another directory."""
+    return then.is_directory and now.is_directory and then.inode == now.inode
+
+
+def _find_is_gnu() -> bool:
+    try:
+        question = ["find", "/dev/null", "-newerct", "@0", "-printf", "%H\\0"]
+        return subprocess.run(question, capture_output=True, check=False).stdout == b"/dev/null\0"
+    except OSError:
+        return False
+
+
+def _parts(directories: list[bytes]) -> Iterator[list[bytes]]:
+    """Dealt out like cards, one hand for each processor, so that a crowded corner of the tree is shared by all."""
+    length = sum(map(len, directories)) + 16 * len(directories)
+    hands = min(len(directories), max(os.cpu_count() or 1, length // _ARGUMENTS + 1))
+    return (directories[first::hands] for first in range(hands))
+
+
+def _ask(root: bytes, directories: list[bytes], newest: int) -> subprocess.Popen[bytes]:
+    """A find that prints each of ``directories`` in which something's ctime is ``newest`` (ns) or later.
+
+    The moment of the last look counts as later: the clock of ctimes stands still for some milliseconds at a time.
+    Directories that are gone make it complain; their parents have changed, so nothing is missed.
+    """
+    seconds, rest = divmod(newest - 1, 1_000_000_000)
+    since = b"@%d.%09d" % (seconds, rest)
+    starts = [b"./" + directory for directory in directories]
+    question = [b"find", *starts, b"-maxdepth", b"1", b"-newerct", since, b"-printf", b"%H\\0"]
+    return subprocess.Popen(question, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

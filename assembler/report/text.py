@@ -1,0 +1,76 @@
+"""Pieces of text reports: plain lines for a terminal, a pipe or a CI log, no boxes, never wider than they may be."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from assembler.model.size import human
+from assembler.report.part import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from assembler.report.hints import Hint
+
+
+def draw(content: RenderableType, width: int, color: bool) -> str:
+    """Lines without trailing blanks; escape sequences only with ``color``."""
+    console = Console(
+        file=StringIO(), width=width, force_terminal=color, color_system="standard" if color else None,
+        no_color=not color, highlight=False, legacy_windows=False, _environ={},
+    )  # fmt: skip
+    with console.capture() as capture:
+        console.print(content)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def section(title: str, *content: RenderableType) -> Group:
+    return Group(Text(), Text(title, "bold"), *(Padding(part, (0, 0, 0, 2)) for part in content))
+
+
+def columns(*names: str) -> Table:
+    """The first column gives way when there is no room; the others hold figures."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=any(names), header_style="dim")
+    for index, name in enumerate(names):
+        table.add_column(name, justify="right" if index else "left", no_wrap=index > 0, overflow="fold")
+    return table
+
+
+def listing() -> Table:
+    """Rows of a size and what has it."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    return table
+
+
+def hint_rows(found: Iterable[Hint]) -> Table:
+    rows = listing()
+    for hint in found:
+        about = f", about {human(hint.compressed)} compressed" if hint.compressed is not None else ""
+        told = f"{counted(hint.files, 'file')}{about}: {hint.sentence}"
+        rows.add_row(human(hint.bytes), Text(f"{printable(told)}\nsuch as {printable(hint.examples[0])}"))
+    return rows
+
+
+def size_or_blank(size: int | None) -> str:
+    return "" if size is None else human(size)
+
+
+def counted(number: int, noun: str) -> str:
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def duration(seconds: float) -> str:
+    """``4.2s``, ``3m 07s``, ``1h 02m``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m {rest:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"
