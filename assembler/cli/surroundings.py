@@ -1,0 +1,76 @@
+"""What the process finds around it: environment variables, folders, clocks. Only the command line asks for these."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import shlex
+import time
+from pathlib import Path
+
+from assembler.errors import UsageError
+from assembler.model.platform import Platform
+from assembler.registry.retry import Clock
+
+
+def cache_folder() -> Path:
+    """Fetched sources and bases: ``$IMGASM_CACHE``, else the user's cache (XDG base directories)."""
+    chosen = os.environ.get("IMGASM_CACHE")
+    return Path(chosen) if chosen else _xdg("XDG_CACHE_HOME", ".cache") / "imgasm"
+
+
+def state_folder() -> Path:
+    return _xdg("XDG_STATE_HOME", ".local/state") / "imgasm"
+
+
+def _xdg(variable: str, default: str) -> Path:
+    chosen = os.environ.get(variable, "")
+    return Path(chosen) if os.path.isabs(chosen) else Path.home() / default
+
+
+def remember_build(output: Path) -> None:
+    """Later commands speak of this build when they are told nothing else."""
+    folder = state_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "last-build").write_text(str(output.absolute()), encoding="utf-8")
+    except OSError:
+        pass  # a read-only home costs a default, not the build
+
+
+def last_build() -> Path | None:
+    try:
+        path = Path((state_folder() / "last-build").read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return path if path.is_dir() else None
+
+
+def source_date_epoch() -> int | None:
+    """Seconds (reproducible-builds.org, SOURCE_DATE_EPOCH)."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}", hint="It must be a number of seconds since 1970.")
+    return int(text)
+
+
+def engine_options(engine: str) -> list[str]:
+    """Options for the engine's own client, before its command: ``IMGASM_PODMAN_OPTIONS="--runtime runc"``."""
+    return shlex.split(os.environ.get(f"IMGASM_{engine.upper()}_OPTIONS", ""))
+
+
+def platform() -> Platform:
+    """What this machine runs."""
+    return Platform.of_machine(os.uname().machine)
+
+
+def build_id() -> str:
+    """Tells this build's container from all others."""
+    return secrets.token_hex(6)
+
+
+def clock() -> Clock:
+    return Clock(time.monotonic, time.time, time.sleep, random.random)

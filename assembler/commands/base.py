@@ -1,0 +1,274 @@
+"""What images stand on: the environment that the steps run in, and the images that new layers are stacked on.
+
+Everything that is not simply an engine's image becomes an OCI layout first: one made here by mmdebstrap or from a
+tarball lies in the cache, so the next build has it at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from assembler.commands.below import Below, tree_of
+from assembler.commands.stream import streamed
+from assembler.engine.bootstrap import Bootstrap, make_rootfs
+from assembler.errors import ImageError, RegistryError
+from assembler.image.annotations import FULL_NAME
+from assembler.image.archive import write_archive
+from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble, store_image
+from assembler.image.config import diff_ids_of
+from assembler.image.image import Image, read_image
+from assembler.image.layout import Layout
+from assembler.image.load import read_archive
+from assembler.image.origins import origins
+from assembler.image.pack import pack
+from assembler.image.recode import recode
+from assembler.layer.compress import compressor
+from assembler.layer.decompress import decompress
+from assembler.model.digest import Digest
+from assembler.model.reference import Reference
+from assembler.model.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from assembler.changeset.tree import Tree
+    from assembler.commands.registries import Registries
+    from assembler.engine.client import Engine
+    from assembler.layer.read import Readable
+    from assembler.model.platform import Platform
+    from assembler.progress import Progress
+    from assembler.recipe import model as recipe
+
+_NAME: Final = "localhost/imgasm/base"
+_PATH: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+_FAST: Final = "zstd"
+
+
+class Bases:
+    """Each base is prepared once in a build, however many images stand on it.
+
+    Without an ``engine`` an image can be taken from its registry, but no steps can run on it. ``inspect`` reads bases
+    that are in a registry to their last file, to know what they have already.
+    """
+
+    def __init__(
+        self,
+        engine: Engine | None,
+        registries: Registries,
+        platform: Platform,
+        cache: Path,
+        progress: Progress,
+        *,
+        refresh: bool,
+        inspect: bool,
+    ) -> None:
+        self._engine = engine
+        self._registries = registries
+        self.platform = platform
+        self._cache = cache / "bases"
+        self._progress = progress
+        self._refresh = refresh
+        self._inspect = inspect
+        self._prepared: dict[object, tuple[Layout, Image]] = {}
+        self._remote: dict[Reference, Below] = {}
+
+    def environment(self, base: recipe.Base, engine: Engine) -> str:
+        """The engine's id of the image that the container is started from."""
+        if base.image is not None:
+            return engine.images.ensure(base.image, self._progress, refresh=self._refresh)
+        layout, image = self._prepare(base)
+        name = f"{_NAME}:{image.config_descriptor.digest.short}"
+        known = engine.images.find(name)
+        if known is not None:
+            return known
+        self._progress.say("loading the base into the engine")
+        named = [(image, [Reference.parse(name)])]
+        with streamed(lambda sink: write_archive(layout, named, sink, plain_layers=True)) as archive:
+            return engine.images.load(archive)
+
+    def onto(self, image: recipe.Image, base: recipe.Base) -> Below | None:
+        """What ``image``'s layer is stacked on; None for scratch."""
+        if image.onto == "scratch":
+            return None
+        if isinstance(image.onto, Path):
+            return self._of_layout(image.onto)
+        if image.onto != "base":
+            return self._of_reference(image.onto, image.compression.codec)
+        if base.image is not None and self._engine is not None:
+            return self._of_environment(base.image, self._engine, image.compression.codec)
+        below = self.whole(base)
+        if base.layout is None and base.image is None:
+            assert below.store is not None
+            recoded = self._in_codec(below.store, below.base.image, image.compression.codec)
+            return Below(BaseImage(recoded), below.store)
+        return below
+
+    def whole(self, base: recipe.Base) -> Below:
+        """The base with its layers, without an engine."""
+        if base.image is not None:
+            return self._from_registry(Reference.parse(base.image))
+        if base.layout is not None:
+            return self._of_layout(base.layout)
+        layout, image = self._prepare(base)
+        return Below(BaseImage(image), layout)
+
+    def tree(self, below: Below) -> Tree:
+        """The files of an image, from its layers."""
+        return tree_of(below, self._registries, self._progress, inspect=self._inspect)
+
+    def open_layers(self, below: Below) -> list[Callable[[], AbstractContextManager[Readable]]]:
+        """Each layer's blob, the lowest first, to be opened as often as need be."""
+        layers = (descriptor for descriptor, _ in below.base.image.layers)
+        return [partial(below.open_layer, descriptor, self._registries) for descriptor in layers]
+
+    # -- where they are ------------------------------------------------------------------------------------------------
+
+    def _of_layout(self, path: Path) -> Below:
+        layout = Layout.open(path)
+        listed = layout.find()
+        image = read_image(layout, listed, self.platform)
+        return Below(BaseImage(image), layout, origins(listed, image))
+
+    def _of_reference(self, text: str, codec: str) -> Below:
+        """An image in a registry: its manifest and config are all that is read of it."""
+        reference = Reference.parse(text).with_default_tag()
+        try:
+            return self._in_registry(reference, self._registries)
+        except RegistryError as error:
+            if self._engine is None or self._engine.images.find(text) is None:
+                raise
+            self._progress.warn(f"{error.message}; {self._engine.name} has an image of that name, which is taken")
+            return self._from_engine(text, self._engine, codec)
+
+    def _of_environment(self, text: str, engine: Engine, codec: str) -> Below:
+        """The image that the steps ran in. Its registry's blobs are the real ones; an engine keeps only the files."""
+        reference = Reference.parse(text).with_default_tag()
+        try:
+            below = self._in_registry(reference, self._registries.impatient())
+        except (RegistryError, ImageError) as error:
+            self._progress.say(f"{error.message}; the base's layers are taken from {engine.name}")
+            return self._from_engine(text, engine, codec)
+        had = engine.images.config(engine.images.ensure(text, self._progress))
+        if diff_ids_of(had) == diff_ids_of(below.base.image.config):
+            return below
+        self._progress.warn(
+            f"{text} is another image in its registry now than in {engine.name}, whose layers are taken; "
+            "--refresh pulls it"
+        )
+        return self._from_engine(text, engine, codec)
+
+    def _in_registry(self, reference: Reference, registries: Registries) -> Below:
+        if reference not in self._remote:
+            image = registries.image(reference, self.platform)
+            self._progress.say(f"{reference} is {image.descriptor.digest}")
+            self._remote[reference] = Below(BaseImage(image, reference), None, (_repository(reference),))
+        return self._remote[reference]
+
+    def _from_registry(self, reference: Reference) -> Below:
+        """With all its layers, which are kept in the cache."""
+        reference = reference.with_default_tag()
+        remote = self._in_registry(reference, self._registries)
+        image = remote.base.image
+
+        def make(layout: Layout) -> Image:
+            with self._progress.task(f"pulling {reference}", total=sum(blob.size for blob in remote.far)) as task:
+                for blob in remote.far:
+                    self._registries.fetch(blob, remote.origins, layout, task.advance)
+            store_image(layout, image)
+            return image
+
+        layout, _ = self._cached(f"registry-{image.descriptor.digest.short}", make)
+        return Below(remote.base, layout, remote.origins)
+
+    def _from_engine(self, reference: str, engine: Engine, codec: str) -> Below:
+        """An image that the engine has or pulls. It keeps no blobs, only files: they are compressed anew."""
+        identity = engine.images.ensure(reference, self._progress)
+
+        def make(layout: Layout) -> Image:
+            self._progress.say(f"reading {reference} from {engine.name}")
+            with engine.images.save(identity) as archive:
+                return read_archive(archive, layout, lambda: compressor(_FAST))[0].image
+
+        layout, image = self._cached(f"engine-{Digest.parse(identity).short}", make)
+        return Below(BaseImage(self._in_codec(layout, image, codec), Reference.parse(reference)), layout)
+
+    # -- made here -----------------------------------------------------------------------------------------------------
+
+    def _prepare(self, base: recipe.Base) -> tuple[Layout, Image]:
+        """A base that is no image of an engine or registry, as a layout."""
+        if base not in self._prepared:
+            if base.layout is not None:
+                below = self._of_layout(base.layout)
+                assert below.store is not None
+                self._prepared[base] = below.store, below.base.image
+            elif base.rootfs is not None:
+                self._prepared[base] = self._from_rootfs(base.rootfs)
+            elif base.bootstrap is not None:
+                self._prepared[base] = self._bootstrapped(Bootstrap(**asdict(base.bootstrap)))
+        return self._prepared[base]
+
+    def _bootstrapped(self, wanted: Bootstrap) -> tuple[Layout, Image]:
+        key = hashlib.sha256(json.dumps(asdict(wanted), sort_keys=True).encode()).hexdigest()
+
+        def make(layout: Layout) -> Image:
+            self._progress.say(f"making a {wanted.suite} base with mmdebstrap")
+            with tempfile.TemporaryDirectory(dir=self._cache, prefix="making-") as directory:
+                tar = Path(directory, "rootfs.tar")
+                make_rootfs(wanted, tar, self._progress)
+                with tar.open("rb") as stream:
+                    return self._of_rootfs(stream, layout, f"mmdebstrap {wanted.suite}")
+
+        return self._cached(f"bootstrap-{key[:32]}", make)
+
+    def _from_rootfs(self, path: Path) -> tuple[Layout, Image]:
+        with path.open("rb") as file:
+            digest = Digest.of_file(file)
+
+        def make(layout: Layout) -> Image:
+            with path.open("rb") as file:
+                return self._of_rootfs(decompress(file), layout, f"rootfs {path.name}")
+
+        return self._cached(f"rootfs-{digest.short}", make)
+
+    def _of_rootfs(self, tar: Readable, layout: Layout, story: str) -> Image:
+        with self._progress.task("compressing the base") as task:
+            descriptor, diff_id = pack(tar, layout, compressor(_FAST), advance=task.advance)
+        return assemble(
+            layout, None, NewLayer(descriptor, diff_id, story), Wishes(RunConfig(env=_PATH), self.platform)
+        )
+
+    def _cached(self, key: str, make: Callable[[Layout], Image]) -> tuple[Layout, Image]:
+        """A layout of its own for each base. It gets its name when it is whole, so a broken attempt leaves none."""
+        place = self._cache / key
+        if self._refresh or not place.is_dir():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._cache, prefix="making-") as directory:
+                layout = Layout.create(Path(directory, "layout"))
+                layout.add(make(layout).descriptor)
+                shutil.rmtree(place, ignore_errors=True)
+                os.rename(layout.root, place)
+        layout = Layout.open(place)
+        return layout, read_image(layout, layout.index()[0])
+
+    def _in_codec(self, layout: Layout, image: Image, codec: str) -> Image:
+        """A base of ours follows the new layer's compression: an engine that can't read zstd can read neither."""
+        name = f"{_NAME}:{codec}"
+        if any(entry.annotations.get(FULL_NAME) == name for entry in layout.index()):
+            return read_image(layout, name)
+        with self._progress.task(f"base as {codec}") as task:
+            recoded = recode(layout, image, layout, codec, advance=task.advance)
+        layout.tag(recoded.descriptor, Reference.parse(name))
+        return recoded
+
+
+def _repository(reference: Reference) -> Reference:
+    return Reference(reference.registry, reference.repository)

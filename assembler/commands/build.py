@@ -1,0 +1,180 @@
+"""``imgasm build``: from a recipe to an OCI layout with one new layer for each image."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler.commands.base import Bases
+from assembler.commands.baseline import find_baselines
+from assembler.commands.budget import check_budgets
+from assembler.commands.lock import fetch_sources
+from assembler.commands.reading import Reader
+from assembler.commands.record import Outcome, make_record
+from assembler.commands.room import check_room
+from assembler.commands.still import still
+from assembler.commands.write_image import write_image
+from assembler.engine.container import Bind, ContainerSpec
+from assembler.engine.overlay import OverlayDirs
+from assembler.engine.preflight import check_container_tmp
+from assembler.image.layout import Layout
+from assembler.model.size import human
+from assembler.recipe.lint import warnings
+from assembler.report.meter import Meter
+from assembler.report.table import idle_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from assembler.changeset.capture import Capture
+    from assembler.commands.reading import Way
+    from assembler.commands.registries import Registries
+    from assembler.engine.client import Engine
+    from assembler.engine.session import Session
+    from assembler.model.platform import Platform
+    from assembler.progress import Progress, Task
+    from assembler.recipe.model import Recipe, Source, Step
+    from assembler.report.record import BuildRecord
+    from assembler.source.fetch import Fetched, Fetcher
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``output`` is the layout's directory; ``build`` names this build towards the engine.
+
+    ``clamp`` is a time in seconds that no new file's mtime exceeds (SOURCE_DATE_EPOCH); it wins over the recipe's.
+    ``refresh`` gets the base anew although the engine or the cache has it. ``inspect_base`` reads the layers of bases
+    that are in a registry. ``platform`` is what is built for where no engine says it. ``verify`` proves each layer
+    while the container is still there.
+    """
+
+    output: Path
+    cache: Path
+    build: str
+    clock: Callable[[], float]
+    registries: Registries
+    platform: Platform
+    way: Way = "auto"
+    keep_container: bool = False
+    clamp: int | None = None
+    refresh: bool = False
+    inspect_base: bool = False
+    verify: bool = False
+
+
+def needs_engine(recipe: Recipe) -> bool:
+    """Without steps nothing runs: the files come from the base's layers and the recipe."""
+    return bool(recipe.steps)
+
+
+def build(
+    recipe: Recipe, engine: Engine | None, fetcher: Fetcher, progress: Progress, options: Options
+) -> BuildRecord:
+    """Runs the recipe. The layout and the record of the build lie in ``options.output`` afterwards.
+
+    ``engine`` may be None for a recipe that :func:`needs_engine` none.
+
+    What is over its budget stands in the record; to fail for it is the caller's business, when it has shown the report.
+
+    The container and its volumes are gone when this returns or raises, unless ``options.keep_container``.
+    """
+    for warning in warnings(recipe):
+        progress.warn(warning)
+    if engine is not None:
+        check_room(engine, options.output, progress)
+    platform = engine.info.platform if engine is not None else options.platform
+    baselines = find_baselines(recipe.images, options.registries, platform, progress)
+    clamp = recipe.source_date_epoch if options.clamp is None else options.clamp
+    bases = Bases(engine, options.registries, platform, options.cache, progress,
+                  refresh=options.refresh, inspect=options.inspect_base)  # fmt: skip
+    layout = Layout.create(options.output)
+    with _files(recipe, engine, fetcher, bases, progress, options) as (capture, meter):
+        prove_by = options.clock if options.verify else None
+        outcomes = [
+            Outcome(image, write_image(image, capture, recipe, layout, bases, progress, clamp, prove_by=prove_by))
+            for image in recipe.images
+        ]
+        record = make_record(recipe, engine.info if engine else None, capture, meter, outcomes, layout)
+    record = check_budgets(record, {image.name: image.budget for image in recipe.images}, baselines)
+    record.save(layout.root)
+    for rule in idle_rules(record):
+        progress.warn(f"{rule} matched nothing: is it still needed?")
+    return record
+
+
+@contextmanager
+def _files(
+    recipe: Recipe, engine: Engine | None, fetcher: Fetcher, bases: Bases, progress: Progress, options: Options
+) -> Iterator[tuple[Capture, Meter]]:
+    """What the images are made of, and what it cost."""
+    if engine is None:
+        with still(recipe, bases, options.output) as capture:
+            yield capture, Meter(None, {}, None, options.clock)
+        return
+    sources = fetch_sources(recipe, fetcher)
+    base = bases.environment(recipe.base, engine)
+    with engine.session(_container(recipe, base, sources, options), keep=options.keep_container) as session:
+        if warning := check_container_tmp(session.mount_table()):
+            progress.warn(warning)
+        _write_files(session, recipe)
+        meter = Meter(_upper(session), session.scratch_directories(), engine.disk, options.clock, session.size_rw)
+        _run_steps(session, recipe, meter, progress)
+        reader = Reader(session, base, recipe.images, options.output, progress)
+        with session.paused(), reader.capture(options.way) as capture:
+            yield capture, meter
+
+
+def _container(recipe: Recipe, image: str, sources: Mapping[Source, Fetched], options: Options) -> ContainerSpec:
+    wanted = recipe.container
+    return ContainerSpec(
+        image=image,
+        build=options.build,
+        privileged=wanted.privileged,
+        cap_add=wanted.cap_add,
+        security_opt=wanted.security_opt,
+        devices=wanted.devices,
+        network=wanted.network,
+        scratch=wanted.scratch,
+        binds=tuple(Bind(fetched.path.absolute(), source.path) for source, fetched in sources.items()),
+    )
+
+
+def _write_files(session: Session, recipe: Recipe) -> None:
+    for file in recipe.files:
+        session.write_file(file.path, file.content, file.mode)
+
+
+def _upper(session: Session) -> Path | None:
+    """Where the steps' bytes can be counted."""
+    found = session.overlay()
+    return found.upper if isinstance(found, OverlayDirs) else None
+
+
+def _run_steps(session: Session, recipe: Recipe, meter: Meter, progress: Progress) -> None:
+    for number, step in enumerate(recipe.steps, 1):
+        label = f"[{number}/{len(recipe.steps)}] {step.name}"
+        with progress.task(label, unit="lines") as task, meter.step(step.name) as measured:
+            _run_step(session, recipe, step, progress, task)
+        usage = measured.usage
+        if usage is not None:
+            added = f", {human(usage.added)} written" if usage.added is not None else ""
+            layer = f", {human(usage.layer)} in the container now" if usage.layer is not None else ""
+            progress.say(f"{label}: {usage.seconds:.1f} s{added}{layer}")
+
+
+def _run_step(session: Session, recipe: Recipe, step: Step, progress: Progress, task: Task) -> None:
+    def on_output(line: str) -> None:
+        progress.output(line)
+        task.note(line)
+        task.advance(1)
+
+    session.run(
+        step.argv,
+        name=step.name,
+        env={**recipe.container.env, **step.env},
+        workdir=step.workdir,
+        user=step.user,
+        timeout=step.timeout,
+        on_output=on_output,
+    )

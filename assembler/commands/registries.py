@@ -1,0 +1,78 @@
+"""Every registry there is, with the credentials and settings that the command line found."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from assembler.errors import RegistryError
+from assembler.registry.client import connect
+from assembler.registry.lookup import find_credential
+from assembler.registry.reading import fetch_image, stream_blob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from assembler.image.image import Image
+    from assembler.image.store import BlobStore
+    from assembler.model.oci import Descriptor
+    from assembler.model.platform import Platform
+    from assembler.model.reference import Reference
+    from assembler.registry.client import RegistryClient
+    from assembler.registry.lookup import CredentialSources
+    from assembler.registry.repository import Repository
+    from assembler.registry.settings import ConnectionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Registries:
+    """``warn`` takes a sentence that a user should see. Connections live as long as the contexts."""
+
+    credentials: CredentialSources
+    settings: ConnectionSettings
+    warn: Callable[[str], None]
+
+    def impatient(self) -> Registries:
+        """The same for questions that have another answer at hand: asked once."""
+        return replace(self, settings=replace(self.settings, retry=replace(self.settings.retry, tries=1)))
+
+    @contextmanager
+    def client(self, reference: Reference, *, pushing: bool = False) -> Iterator[RegistryClient]:
+        """The registry that ``reference`` names, with what its repository may be asked with."""
+        credential = find_credential(
+            reference.registry, reference.repository, self.credentials, self.warn, pushing=pushing
+        )
+        with connect(reference.registry, credential, self.settings, self.warn) as client:
+            yield client
+
+    @contextmanager
+    def repository(self, reference: Reference) -> Iterator[Repository]:
+        """For reading."""
+        with self.client(reference) as client:
+            yield client.repository(reference.repository)
+
+    @contextmanager
+    def holder(self, blob: Descriptor, origins: Sequence[Reference]) -> Iterator[Repository]:
+        """The first of ``origins`` that has ``blob``. RegistryError when none has."""
+        for origin in origins:
+            with self.repository(origin) as repository:
+                if repository.has_blob(blob):
+                    yield repository
+                    return
+        places = ", ".join(origin.name for origin in origins) or "no registry is known that has it"
+        raise RegistryError(f"the base's layer {blob.digest} ({blob.size} bytes) was looked for in vain: {places}",
+                            hint="Was the base removed from its registry? Build on one that is there.")
+
+    def image(self, reference: Reference, platform: Platform | None) -> Image:
+        """Manifest and config: all that is read of it."""
+        with self.repository(reference) as repository:
+            return fetch_image(repository, reference.identifier, platform)
+
+    def fetch(self, blob: Descriptor, origins: Sequence[Reference], store: BlobStore,
+              advance: Callable[[int], object] = int) -> None:
+        """Downloads ``blob`` into ``store``, checked."""
+        with self.holder(blob, origins) as repository, store.new_blob(algorithm=blob.digest.algorithm) as writer:
+            for piece in stream_blob(repository, blob):
+                advance(writer.write(piece))
+            writer.commit(blob.digest)

@@ -1,0 +1,37 @@
+"""Is there room for this build? What the former build of the same output needed is the best estimate there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from assembler.engine.preflight import check_disk_room, check_engine_room
+from assembler.errors import ImgasmError
+from assembler.report.record import BuildRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assembler.engine.client import Engine
+    from assembler.progress import Progress
+
+_ENGINE_LEAST: Final = 1_000_000_000
+_OUTPUT_LEAST: Final = 200_000_000
+"""Bytes, for a build that nobody has measured yet."""
+
+
+def check_room(engine: Engine, output: Path, progress: Progress) -> None:
+    """Warns where it may get tight, and raises EngineError where it can't work."""
+    peak, written = _needed(output)
+    for warning in (check_engine_room(engine, peak), check_disk_room(output.absolute(), written, "the image")):
+        if warning:
+            progress.warn(warning)
+
+
+def _needed(output: Path) -> tuple[int, int]:
+    """Bytes on the engine's disk, and in the layout."""
+    try:
+        former = BuildRecord.load(output)
+    except ImgasmError:
+        return _ENGINE_LEAST, _OUTPUT_LEAST
+    peak = max((step.peak or 0 for step in former.steps), default=0)
+    return max(peak, _ENGINE_LEAST), sum(image.compressed for image in former.images)

@@ -1,0 +1,41 @@
+"""``imgasm size-report``: of a build its record, of any other image its layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assembler.commands.survey import survey
+from assembler.errors import UsageError
+from assembler.model.place import Place, Store
+from assembler.report.record import RECORD_NAME, BuildRecord
+
+if TYPE_CHECKING:
+    from assembler.commands.opening import Opener
+    from assembler.progress import Progress
+    from assembler.report.layers import LayersReport
+
+
+def size_report(
+    what: str, image: str | None, opener: Opener, progress: Progress, *, deep: bool
+) -> BuildRecord | LayersReport:
+    """``image`` chooses one of several. Of what is in a registry only the manifest is read, unless ``deep``.
+
+    ``oci:`` before a build's directory gives its image's layers.
+    """
+    path = Path(what)
+    if (path / RECORD_NAME).is_file() or (path.name == RECORD_NAME and path.is_file()):
+        return _only(BuildRecord.load(path), image)
+    place = Place.parse(what)
+    with opener.open(place, image) as opened:
+        return survey(opened, progress, deep=deep or place.store is not Store.REGISTRY)
+
+
+def _only(record: BuildRecord, name: str | None) -> BuildRecord:
+    if name is None:
+        return record
+    found = tuple(image for image in record.images if name in (image.name, image.reference))
+    if not found:
+        names = ", ".join(image.name for image in record.images)
+        raise UsageError(f"The build has no image {name}", hint=f"It has: {names}.")
+    return record.model_copy(update={"images": found})

@@ -1,0 +1,76 @@
+"""What any image is made of, wherever it is: the layers' sizes from its manifest, or all that is in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler import __version__
+from assembler.layer.decompress import decompress
+from assembler.report.layers import Contents, LayersReport, Stored, contents_of, image_layers
+from assembler.report.rootfs import Rootfs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from assembler.commands.opening import Opened
+    from assembler.image.image import Image
+    from assembler.layer.read import Readable
+    from assembler.progress import Progress
+
+
+def survey(opened: Opened, progress: Progress, *, deep: bool) -> LayersReport:
+    """``deep`` reads every layer once, keeping none. A damaged layer is an ImageError."""
+    image, rootfs = opened.image, Rootfs() if deep else None
+    sizes = _read(opened, rootfs, progress) if rootfs is not None else []
+    contents: Contents | None = contents_of(rootfs) if rootfs is not None else None
+    return LayersReport(
+        imgasm=__version__,
+        name=opened.name,
+        manifest=str(image.descriptor.digest),
+        platform=str(image.platform),
+        layers=tuple(image_layers(list(_stored(image)), sizes, rootfs)),
+        contents=contents,
+    )
+
+
+def _read(opened: Opened, rootfs: Rootfs, progress: Progress) -> list[int]:
+    """Every layer into ``rootfs``; their sizes as tars."""
+    sizes: list[int] = []
+    total = sum(descriptor.size for descriptor, _ in opened.image.layers)
+    with progress.task(f"reading {opened.name}", total=total) as task:
+        for descriptor, _ in opened.image.layers:
+            with opened.layer(descriptor) as blob:
+                packed = _Counted(blob, task.advance)
+                plain = _Counted(decompress(packed))
+                rootfs.apply(plain, packed.so_far)
+            sizes.append(plain.count)
+    return sizes
+
+
+def _stored(image: Image) -> Iterator[Stored]:
+    history = image.config.get("history")
+    made = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+    words = [entry.get("created_by") for entry in made if not entry.get("empty_layer")]
+    matching = len(words) == len(image.layers)
+    for index, (descriptor, _) in enumerate(image.layers):
+        word = words[index] if matching else None
+        by = word if isinstance(word, str) else None
+        yield Stored(str(descriptor.digest), descriptor.media_type, descriptor.size, by)
+
+
+class _Counted:
+    """A stream and how many bytes were read of it."""
+
+    def __init__(self, stream: Readable, advance: Callable[[int], object] = int) -> None:
+        self._stream = stream
+        self._advance = advance
+        self.count = 0
+
+    def so_far(self) -> int:
+        return self.count
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self.count += len(data)
+        self._advance(len(data))
+        return data

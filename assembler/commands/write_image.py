@@ -1,0 +1,126 @@
+"""One image of a build: its changeset, its layer, its config and manifest, in the build's layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler.changeset.capture import Capture, Result, changeset, prove_layer
+from assembler.changeset.rules import Rules
+from assembler.changeset.tree import EmptyTree, shown
+from assembler.changeset.unpulled import UnpulledTree
+from assembler.errors import ChangesetError
+from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble
+from assembler.image.origins import with_origins
+from assembler.layer.compress import compressor
+from assembler.layer.write import Layer, write_layer
+from assembler.model.reference import Reference
+from assembler.model.size import human
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assembler.changeset.tree import Tree
+    from assembler.commands.base import Bases
+    from assembler.commands.below import Below
+    from assembler.image.image import Image as OciImage
+    from assembler.image.layout import Layout
+    from assembler.progress import Progress
+    from assembler.recipe.model import Image, Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An image that stands in the layout. ``base`` is what it is stacked on, None for scratch."""
+
+    layer: Layer
+    result: Result
+    oci: OciImage
+    base: BaseImage | None
+
+
+def write_image(
+    image: Image,
+    capture: Capture,
+    recipe: Recipe,
+    layout: Layout,
+    bases: Bases,
+    progress: Progress,
+    clamp: int | None,
+    *,
+    prove_by: Callable[[], float] | None = None,
+) -> Written:
+    """Writes ``image`` to ``layout`` and gives it its name there.
+
+    With ``prove_by``, a clock in seconds that tells what it costs, the layer is proved before.
+
+    Its blobs are all in the layout afterwards, but those of a base that was not pulled: index.json says where they are.
+    """
+    below = bases.onto(image, recipe.base)
+    tree = _tree(image, bases, below)
+    prune, keep = Rules.of_prune(recipe.prune.presets, recipe.prune.paths), Rules.of_patterns(image.keep)
+    result = changeset(capture, tree, prune, keep, clamp=clamp)
+    if below is not None and isinstance(tree, UnpulledTree):
+        _check_unpulled(image, result, below, progress)
+    for finding in result.findings:
+        progress.warn(f"{shown(finding.path)}: {finding.what}")
+    layer = _write_layer(image, result, layout, progress)
+    if prove_by is not None:
+        start = prove_by()
+        with layout.open_blob(layer.descriptor.digest) as blob, progress.task(f"proof of {image.name}"):
+            proof = prove_layer(blob, capture, tree, prune, keep, clamp=clamp)
+        progress.say(f"image {image.name}: proved, {proof.entries} entries for {proof.paths} paths, "
+                     f"{human(proof.bytes)} of contents read again in {prove_by() - start:.1f} s")
+    if below is not None:
+        below.bring(layout)
+    base = below.base if below is not None else None
+    oci = assemble(
+        layout,
+        base,
+        NewLayer(layer.descriptor, layer.diff_id, f"imgasm build {recipe.name}: {_story(recipe)}"),
+        Wishes(image.config, bases.platform, dict(image.annotations)),
+    )
+    listed = with_origins(oci.descriptor, below.origins) if below is not None and below.far else oci.descriptor
+    layout.tag(listed, Reference.parse(image.reference or f"localhost/{image.name}:latest"))
+    progress.say(f"image {image.name}: {layer.entries} entries, {human(layer.descriptor.size)} compressed")
+    return Written(layer, result, oci, base)
+
+
+def _tree(image: Image, bases: Bases, below: Below | None) -> Tree | None:
+    """What the layer is compared with; None is the build's own base, which the capture knows best."""
+    if image.onto == "base":
+        return None
+    return EmptyTree() if below is None else bases.tree(below)
+
+
+def _check_unpulled(image: Image, result: Result, below: Below, progress: Progress) -> None:
+    """Says what was taken for granted about a base that nobody looked into; ChangesetError where that can't do."""
+    told = {finding.path for finding in result.findings}
+    gone = [path for path in result.removed if path not in told]
+    size = human(sum(descriptor.size for descriptor in below.far))
+    if gone:
+        raise ChangesetError(
+            f"image {image.name!r}: {shown(gone[0])} was removed, and whether {below.name} has it can not be told "
+            "without reading its layers",
+            hint=f"Say in keep what the image shall have, or read the {size} with --inspect-base.",
+        )
+    roots = {entry.path.partition(b"/")[0] for entry in result.changeset.entries}
+    progress.say(
+        f"image {image.name}: {', '.join(map(shown, sorted(roots)))} is written with its directories as they are here, "
+        f"for {below.name} was not read; --inspect-base reads its {size}, and leaves out what it has already"
+    )
+
+
+def _write_layer(image: Image, result: Result, layout: Layout, progress: Progress) -> Layer:
+    entries = result.changeset.entries
+    total = sum(entry.node.size for entry in entries if entry.node is not None and entry.link is None)
+    chosen = compressor(image.compression.codec, image.compression.level)
+    with layout.new_blob(hashed=False) as blob, progress.task(f"layer of {image.name}", total=total) as task:
+        layer = write_layer(entries, blob, chosen, advance=task.advance)
+        blob.commit(layer.descriptor.digest)
+    return layer
+
+
+def _story(recipe: Recipe) -> str:
+    """What ``docker history`` shows: what was done, without saying when."""
+    return ", ".join(step.name for step in recipe.steps) or "no steps"
