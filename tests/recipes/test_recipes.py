@@ -1,0 +1,118 @@
+"""Every recipe that comes with imgasm loads, plans without a warning, fits the schema, and has clean scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from assembler.commands.plan import plan
+from assembler.commands.recipe import open_recipe
+from assembler.recipe.model import Recipe
+from assembler.recipe.schema import schema
+
+FOLDER = Path(__file__).parents[2] / "recipes"
+RECIPES = sorted(FOLDER.glob("*.toml"))
+
+
+@pytest.fixture(params=RECIPES, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+def scripts(recipe: Recipe) -> dict[str, str]:
+    """Each script, beginning with the line that tells shellcheck what runs it."""
+    shebang = f"#!{recipe.container.shell[0]} -e\n"
+    found = {step.name: shebang + step.script for step in recipe.steps if step.script is not None}
+    return found | {str(file.path): file.content.decode() for file in recipe.files if file.content.startswith(b"#!")}
+
+
+def shellcheck(script: str) -> str:
+    # busybox' shell is dash's cousin, and older versions of shellcheck do not know it by name.
+    dialect = [] if script.startswith("#!/bin/") else ["--shell=dash"]
+    done = subprocess.run(["shellcheck", *dialect, "-"], input=script, text=True, capture_output=True, check=False)
+    return done.stdout + done.stderr
+
+
+def test_the_recipes_that_imgasm_promises_are_here() -> None:
+    assert {"coreos-4.3.6", "debian-6.1-nvidia-535", "hello"} <= {path.stem for path in RECIPES}
+
+
+def test_it_plans_without_a_warning(path: Path) -> None:
+    planned = plan(open_recipe(path, {}))
+
+    assert planned.warnings == ()
+    assert f"recipe {planned.recipe.name}" in planned.lines()
+    json.dumps(planned.to_json())
+
+
+def test_it_fits_the_schema_that_it_names(path: Path) -> None:
+    assert path.read_text().startswith("#:schema recipe.schema.json\n")
+    jsonschema.validate(tomllib.loads(path.read_text()), schema())
+
+
+def test_its_scripts_are_clean(path: Path) -> None:
+    found = {name: shellcheck(script) for name, script in scripts(open_recipe(path, {})).items()}
+
+    assert found == dict.fromkeys(found, "")
+
+
+def test_shellcheck_would_complain() -> None:
+    assert "SC2086" in shellcheck("#!/bin/sh -e\nrm $1\n")
+
+
+def test_coreos_can_be_rehearsed_with_anything_else() -> None:
+    recipe = open_recipe(FOLDER / "coreos-4.3.6.toml", {
+        "base": "localhost:5000/debian:bookworm",
+        "packages": "make",
+        "archive": "",
+        "gcc": "12",
+        "kernel": "6.1.192",
+        "release": "6.1.192-rehearsal",
+        "config": "coreos-4.3.6/config",
+        "kernel_url": "http://127.0.0.1/linux.tar",
+        "driver": "535",
+        "installer_url": "http://127.0.0.1/nvidia.run",
+        "registry": "localhost:5000",
+        "budget": "60MB",
+    })  # fmt: skip
+
+    said = json.dumps(plan(recipe).to_json() | {"file": ""})
+    originals = ("ubuntu", "4.3.6\"", "352.39", "kernel.org", "download.nvidia", "gcc-4.9", "127.0.0.1:5000")
+    assert [original for original in originals if original in said] == []
+
+
+class TestLoader:
+    """The loader, in the machine's own shell, with its files somewhere else."""
+
+    @pytest.fixture
+    def load(self, tmp_path: Path) -> Path:
+        script = tmp_path / "load"
+        script.write_text((FOLDER / "nvidia" / "load").read_text().replace("/opt/nvidia", str(tmp_path)))
+        return script
+
+    def run(self, load: Path, kernel: str, *command: str) -> subprocess.CompletedProcess[str]:
+        (load.parent / "modules.conf").write_text(
+            f"kernel='{kernel}'\nfolder='{load.parent}'\nmodules=''\nneeds='no-such-module'\n")
+        return subprocess.run(["dash", load, *command], text=True, capture_output=True, check=False)
+
+    def test_modules_for_another_kernel_are_not_tried(self, load: Path) -> None:
+        done = self.run(load, "4.3.6-coreos", "echo", "started")
+
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert done.stderr == (
+            f"load: the modules are for the kernel 4.3.6-coreos, but this host runs {os.uname().release}\n")
+
+    def test_on_the_right_kernel_the_command_starts_in_its_place(self, load: Path) -> None:
+        done = self.run(load, os.uname().release, "sh", "-c", 'echo "$1"; exit 7', "sh", "a  b")
+
+        assert (done.returncode, done.stdout) == (7, "a  b\n")
+
+    def test_without_a_command_it_just_ends(self, load: Path) -> None:
+        assert self.run(load, os.uname().release).returncode == 0
