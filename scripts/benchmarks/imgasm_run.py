@@ -1,0 +1,42 @@
+"""What ``imgasm build`` does once the last step has ended: from a container's directories to a finished layout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from assembler.changeset.capture import changeset, of_overlay
+from assembler.changeset.rules import Rules
+from assembler.image.assemble import NewLayer, Wishes, assemble
+from assembler.image.layout import Layout
+from assembler.layer.compress import compressor
+from assembler.layer.write import write_layer
+from assembler.model.platform import Platform
+from assembler.model.reference import Reference
+from assembler.model.run_config import RunConfig
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("upper")
+    parser.add_argument("lower")
+    parser.add_argument("layout", type=Path)
+    parser.add_argument("codec")
+    parser.add_argument("level", type=int)
+    wanted = parser.parse_args()
+    layout = Layout.create(wanted.layout)
+    capture = of_overlay(os.fsencode(wanted.upper), [os.fsencode(wanted.lower)], [])
+    entries = changeset(capture, None, Rules([]), Rules([])).changeset.entries
+    with layout.new_blob(hashed=False) as blob:
+        layer = write_layer(entries, blob, compressor(wanted.codec, wanted.level))
+        blob.commit(layer.descriptor.digest)
+    new = NewLayer(layer.descriptor, layer.diff_id)
+    image = assemble(layout, None, new, Wishes(RunConfig(), Platform("linux", "amd64")))
+    layout.tag(image.descriptor, Reference.parse("localhost/bench:latest"))
+    print(json.dumps({"blob": layer.descriptor.size, "tar": layer.size, "entries": layer.entries}))
+
+
+if __name__ == "__main__":
+    main()

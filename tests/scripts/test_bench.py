@@ -1,0 +1,44 @@
+"""The benchmark runs: figures of a few seconds tell nothing, but a script that nobody runs rots."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.engine
+@pytest.mark.root
+def test_every_contender_runs_on_the_quick_tree(tmp_path: Path) -> None:
+    command = [str(ROOT / "scripts" / "bench"), "--tree", "quick", "--rounds", "1", "--markdown"]
+    command += ["--work", str(tmp_path / "work"), "--json", str(tmp_path / "report.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    (tree,) = json.loads((tmp_path / "report.json").read_text())["trees"]
+    assert len(tree["contenders"]) == 7
+    assert len(tree["ratios"]) == 5
+    for name, found in tree["contenders"].items():
+        assert 100_000 < found["blob"] < tree["bytes"], name
+        assert f"| {name.replace('|', chr(92) + '|')} |" in done.stdout
+    assert tree["contenders"]["imgasm zstd -3"]["temporary"] == 0
+    assert not (tmp_path / "work" / "running").exists()
+
+
+@pytest.mark.engine
+@pytest.mark.root
+def test_every_tool_pushes_a_small_layer_and_imgasm_stays_small(tmp_path: Path) -> None:
+    command = [str(ROOT / "scripts" / "bench"), "push", "--megabytes", "30", "--rounds", "1"]
+    command += ["--work", str(tmp_path / "work"), "--json", str(tmp_path / "report.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert set(report["tools"]) == {"imgasm push", "skopeo copy", "docker push"}
+    assert set(report["ratios"]) == {"skopeo copy", "docker push"}
+    assert 20_000_000 < report["tools"]["imgasm push"]["memory"] < 120_000_000
+    assert not list((tmp_path / "work").iterdir())
