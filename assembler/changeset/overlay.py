@@ -56,6 +56,9 @@ class OverlayTree(Tree):
         self._links: dict[int, dict[tuple[int, int], list[bytes]]] = {}
         self._groups: dict[tuple[int, int, int], frozenset[bytes]] = {}
         self._findings: set[Finding] = set()
+        self._is_walked = False
+        self._hollow: set[bytes] = set()
+        """Files whose data lie below (metacopy), as far as they were looked at: all of the top once it is walked."""
 
     def node(self, path: bytes) -> Node | None:
         if not path:
@@ -73,9 +76,12 @@ class OverlayTree(Tree):
         return [name for name, is_there in seen.items() if is_there]
 
     def content(self, path: bytes) -> Content | None:
-        """Of a regular file. Whether it is in a layer, and whether its bytes are, one system call tells."""
+        """Of a regular file. Whether it is in a layer, and whether its bytes are, one system call tells at most."""
         directory, _, name = path.rpartition(b"/")
-        for _, real in self._stack(directory):
+        merged = self._stack(directory)
+        if len(merged) == 1 and merged[0][0] == 0 and self._is_walked and path not in self._hollow:
+            return Content(merged[0][1] + b"/" + name)
+        for _, real in merged:
             file = real + b"/" + name
             try:
                 os.getxattr(file, self._metacopy_name, follow_symlinks=False)
@@ -125,16 +131,17 @@ class OverlayTree(Tree):
             prefix = path + b"/" if path else b""
             with os.scandir(directory) as entries:
                 for entry in entries:
-                    child, status = prefix + entry.name, entry.stat(follow_symlinks=False)
-                    if self._is_whiteout(entry.path, status):
+                    child, file, status = prefix + entry.name, entry.path, entry.stat(follow_symlinks=False)
+                    if self._is_whiteout(file, status):
                         yield child, None
                         continue
-                    yield child, self._make(entry.path, status, child)
+                    yield child, self._make(file, status, child)
                     if stat.S_ISDIR(status.st_mode):
-                        pending.append((child, entry.path))
+                        pending.append((child, file))
                     elif status.st_nlink > 1:
                         links[_key(status)].append(child)
         self._links[0] = links
+        self._is_walked = True
 
     def is_in_top(self, path: bytes) -> bool:
         """Whether what is visible at ``path`` is in the topmost directory."""
@@ -179,13 +186,11 @@ class OverlayTree(Tree):
         return self._stacks.setdefault(path, tuple(merged))
 
     def _is_whiteout(self, file: bytes, status: os.stat_result) -> bool:
+        if status.st_size:
+            return False
         if stat.S_ISCHR(status.st_mode):
             return status.st_rdev == 0
-        return (
-            status.st_size == 0
-            and stat.S_ISREG(status.st_mode)
-            and _xattr(file, self._whiteout_name) is not None
-        )
+        return stat.S_ISREG(status.st_mode) and _xattr(file, self._whiteout_name) is not None
 
     def _make(self, file: bytes, status: os.stat_result, path: bytes) -> Node:
         names = _xattr_names(file)
@@ -198,6 +203,8 @@ class OverlayTree(Tree):
     def _xattrs(self, file: bytes, names: list[str], path: bytes) -> Xattrs:
         if self._index_name in names:
             raise Unreadable(f"hard links across directories (index=on) at {os.fsdecode(path)!r}")
+        if self._metacopy_name in names:
+            self._hollow.add(path)
         found = ((os.fsencode(name), os.getxattr(file, name, follow_symlinks=False)) for name in names)
         return xattrs.normal(found, lambda what: self._findings.add(Finding(path, what)), self._private.encode())
 

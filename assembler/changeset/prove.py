@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assembler.changeset.tree import ancestors, parent, shown
@@ -219,7 +219,7 @@ class _Prover:
             if was is not None and was.kind is Kind.DIRECTORY and found.same_but_time(was):
                 return was
             node = found
-        return node if self.clamp is None or node.mtime <= self.clamp else replace(node, mtime=self.clamp)
+        return node if self.clamp is None or node.mtime <= self.clamp else node._replace(mtime=self.clamp)
 
     # Sound: every wish is granted.
 
@@ -232,7 +232,7 @@ class _Prover:
             if path not in self.first:
                 if was is None:
                     self.wrong[path].append("it is missing")
-                elif differences := _differences(replace(was, mtime=node.mtime), node):
+                elif differences := _differences(was._replace(mtime=node.mtime), node):
                     self.wrong[path] += (f"{what} stays as it is below" for what in differences)
                 elif not self._same_content(path, source, node):
                     self.wrong[path].append("its content stays as it is below")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from assembler.changeset import xattrs
@@ -147,7 +146,7 @@ class TarTree(Tree):
 
     def _policed(self, path: bytes, node: Node) -> Node:
         kept = xattrs.normal(node.xattrs, lambda what: self._findings.add(Finding(path, what)))
-        return node if kept == node.xattrs else replace(node, xattrs=kept)
+        return node if kept == node.xattrs else node._replace(xattrs=kept)
 
     def _put(self, path: bytes, node: Node) -> None:
         if node.kind is not Kind.DIRECTORY or path not in self._names:
@@ -160,7 +159,7 @@ class TarTree(Tree):
     def _link(self, path: bytes, target: bytes) -> None:
         if target == path or target not in self._nodes:
             raise ImageError(f"the archive links {shown(path)} to {shown(target)}, which does not stand before it")
-        self._nodes[target] = replace(self._nodes[target], linked=True)
+        self._nodes[target] = self._nodes[target]._replace(linked=True)
         self._put(path, self._nodes[target])
         group = self._groups.setdefault(target, {target})
         group.add(path)

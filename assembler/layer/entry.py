@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from assembler.model.node import Content, Node
 
 WHITEOUT_PREFIX = b".wh."
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An addition or modification (``node``), a further name of a file (``node`` and ``link``), or a removal (neither).
 
     ``path`` is the path that the entry is about, also for a removal: the ``.wh.`` prefix exists only in the tar.

@@ -18,9 +18,12 @@ BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
 """Two zero blocks end the archive, and nothing follows them: tar's padding to 10 KiB records serves tapes."""
 
-_USTAR: Final = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
+_USTAR: Final = struct.Struct("100s48s8sc100s8s32s32s16s155s12x")
+_NUMBERS: Final = b"%07o\0%07o\0%07o\0%011o\0%011o\0"
+"""mode, uid, gid, size, mtime: five fields that lie side by side."""
+_DEVICES: Final = b"%07o\0%07o\0"
+_NO_DEVICE: Final = _DEVICES % (0, 0)
 _NO_CHECKSUM: Final = b" " * 8
-_NO_DEVICE: Final = b"0000000\0"
 _PAX_NAME: Final = b"././@PaxHeader"
 
 _NAME, _PREFIX, _LINK = 100, 155, 100
@@ -41,11 +44,10 @@ _WHITEOUT: Final = Node(Kind.REGULAR, 0)
 
 def header(entry: Entry) -> bytes:
     """The entry's header, a multiple of 512 bytes. Content (``entry.node.size`` bytes) and padding follow."""
-    node = entry.node or _WHITEOUT
-    name = _member_name(entry)
-    typeflag, link, size = _TYPES[node.kind], node.target, node.size
+    kind, mode, uid, gid, mtime, size, link, device, xattrs, _ = entry.node or _WHITEOUT
+    name, typeflag = _member_name(entry), _TYPES[kind]
     if entry.link is not None:
-        typeflag, link, size = b"1", entry.link, 0  # trap 12: a link's size must be 0
+        typeflag, link, size, xattrs = b"1", entry.link, 0, ()  # trap 12: a link's size must be 0
     records: list[tuple[bytes, bytes]] = []
 
     # A directory's slash is a courtesy to old readers (its type says what it is), and not worth a PAX header.
@@ -55,24 +57,14 @@ def header(entry: Entry) -> bytes:
         split = (b"", name[:_NAME])
     if len(link) > _LINK:
         records.append((b"linkpath", link))
-        link = link[:_LINK]
-    if records and not _is_utf8(name, entry.link or node.target):
+    if records and not _is_utf8(name, link):
         records.append((b"hdrcharset", b"BINARY"))  # POSIX: values are UTF-8 unless this says otherwise
-    size_field = _octal(b"size", size, _MAX_11, records)
-    uid_field = _octal(b"uid", node.uid, _MAX_7, records)
-    gid_field = _octal(b"gid", node.gid, _MAX_7, records)
-    mtime_field = _octal(b"mtime", node.mtime, _MAX_11, records)
-    if node.xattrs and entry.link is None:
-        records.extend(_xattr_records(node.xattrs))
-
-    if node.kind is Kind.CHARACTER or node.kind is Kind.BLOCK:
-        major, minor = (b"%07o\0" % number for number in node.device)
-    else:
-        major = minor = _NO_DEVICE
-    block = _ustar(
-        split[1], b"%07o\0" % node.mode, uid_field, gid_field, size_field, mtime_field, typeflag, link, major, minor,
-        split[0],
-    )  # fmt: skip
+    if xattrs:
+        records.extend(_xattr_records(xattrs))
+    if not (0 <= uid <= _MAX_7 and 0 <= gid <= _MAX_7 and 0 <= size <= _MAX_11 and 0 <= mtime <= _MAX_11):
+        uid, gid = _held(b"uid", uid, _MAX_7, records), _held(b"gid", gid, _MAX_7, records)
+        size, mtime = _held(b"size", size, _MAX_11, records), _held(b"mtime", mtime, _MAX_11, records)
+    block = _ustar(split[1], _NUMBERS % (mode, uid, gid, size, mtime), typeflag, link[:_LINK], device, split[0])
     return _pax(records) + block if records else block
 
 
@@ -87,9 +79,12 @@ def is_storable(name: bytes) -> bool:
 
 
 def _member_name(entry: Entry) -> bytes:
-    if entry.node is not None and entry.node.kind is Kind.DIRECTORY:
-        return entry.path + b"/" if entry.path else b"./"
-    return entry.tar_path
+    path, node, _, _ = entry
+    if node is None:
+        return entry.tar_path
+    if node.kind is Kind.DIRECTORY:
+        return path + b"/" if path else b"./"
+    return path
 
 
 def _split(name: bytes) -> tuple[bytes, bytes] | None:
@@ -105,11 +100,12 @@ def _split(name: bytes) -> tuple[bytes, bytes] | None:
     return name[:slash], name[slash + 1 :]
 
 
-def _octal(keyword: bytes, value: int, most: int, records: list[tuple[bytes, bytes]]) -> bytes:
+def _held(keyword: bytes, value: int, most: int, records: list[tuple[bytes, bytes]]) -> int:
+    """``value`` if its field can hold it. Otherwise a record does, and the field is 0."""
     if 0 <= value <= most:
-        return b"%0*o\0" % (7 if most == _MAX_7 else 11, value)
+        return value
     records.append((keyword, b"%d" % value))
-    return b"0" * (7 if most == _MAX_7 else 11) + b"\0"
+    return 0
 
 
 def _xattr_records(xattrs: Xattrs) -> list[tuple[bytes, bytes]]:
@@ -132,9 +128,7 @@ def _pax(records: list[tuple[bytes, bytes]]) -> bytes:
     # hdrcharset comes first, as POSIX wants it before the values it speaks of; the others in order of their keyword.
     records.sort(key=lambda record: (record[0] != b"hdrcharset", record[0]))
     body = b"".join(_record(keyword, value) for keyword, value in records)
-    size = b"%011o\0" % len(body)
-    zero = b"0000000\0"
-    head = _ustar(_PAX_NAME, b"0000644\0", zero, zero, size, b"00000000000\0", b"x", b"", zero, zero, b"")
+    head = _ustar(_PAX_NAME, _NUMBERS % (0o644, 0, 0, len(body), 0), b"x", b"", (0, 0), b"")
     return head + body + bytes(padding(len(body)))
 
 
@@ -148,13 +142,11 @@ def _record(keyword: bytes, value: bytes) -> bytes:
 
 
 def _ustar(
-    name: bytes, mode: bytes, uid: bytes, gid: bytes, size: bytes, mtime: bytes, typeflag: bytes, link: bytes,
-    major: bytes, minor: bytes, prefix: bytes,
-) -> bytes:  # fmt: skip
-    block = _USTAR.pack(
-        name, mode, uid, gid, size, mtime, _NO_CHECKSUM, typeflag, link, b"ustar\x0000", b"", b"", major, minor, prefix
-    )
-    return block[:148] + b"%06o\0 " % _sum(block) + block[156:]
+    name: bytes, numbers: bytes, typeflag: bytes, link: bytes, device: tuple[int, int], prefix: bytes
+) -> bytes:
+    devices = _DEVICES % device if any(device) else _NO_DEVICE
+    block = _USTAR.pack(name, numbers, _NO_CHECKSUM, typeflag, link, b"ustar\x0000", b"", b"", devices, prefix)
+    return b"%b%06o\0 %b" % (block[:148], _sum(block), block[156:])
 
 
 def _sum(block: bytes) -> int:

@@ -72,9 +72,10 @@ def write_layer(
     try:
         for entry in entries:
             chunks.add(header(entry))
-            if entry.content is not None:
-                assert entry.node is not None
-                chunks.add_file(entry.content, entry.node.size, entry.path)
+            path, node, _, content = entry
+            if content is not None:
+                assert node is not None
+                chunks.add_file(content, node.size, path)
             ends.append(chunks.total)
         chunks.add(END)
         chunks.flush()
@@ -137,10 +138,11 @@ class _Chunks:
             self.add(data[room:])
 
     def add_file(self, content: Content, size: int, path: bytes) -> None:
-        descriptor = os.open(content.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        file, offset = content
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            if content.offset:
-                os.lseek(descriptor, content.offset, os.SEEK_SET)
+            if offset:
+                os.lseek(descriptor, offset, os.SEEK_SET)
             left = size
             while left:
                 got = os.readv(descriptor, (self._view[self._used : self._used + left],))
@@ -149,12 +151,11 @@ class _Chunks:
                         f"{os.fsdecode(path)} became {left} bytes shorter while it was read",
                         hint="Something still writes in the container: end what the steps left running.",
                     )
-                self._advance(got)
                 left -= got
+                # A chunk is zeros until it is written to, and holds whole blocks: the padding is there already.
+                self._advance(got if left else got + padding(size))
         finally:
             os.close(descriptor)
-        # A chunk is zeros until it is written to, and holds whole blocks: the padding is there already.
-        self._advance(padding(size))
 
     def flush(self) -> None:
         if self._used:

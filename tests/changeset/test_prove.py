@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,7 +120,7 @@ def test_wrong_metadata_are_found(right: Right, what: str, fields: dict[str, obj
     def spoil(entry: Entry) -> Entry:
         assert entry.node is not None
         is_file = "kind" not in fields
-        node = replace(entry.node, **({} if is_file else {"size": 0}) | fields)  # type: ignore[arg-type]
+        node = entry.node._replace(**({} if is_file else {"size": 0}) | fields)  # type: ignore[arg-type]
         return Entry(entry.path, node, content=entry.content if is_file else None)
 
     said = found(right, right.changed(b"etc/changed", spoil))
@@ -135,13 +135,13 @@ def test_an_exposed_parent_that_is_not_as_below_is_found(right: Right) -> None:
 def test_a_wrong_byte_of_content_is_found(right: Right, tmp_path: Path) -> None:
     (tmp_path / "wrong").write_bytes(b"neW\n")
     wrong = Content(os.fsencode(tmp_path / "wrong"))
-    said = found(right, right.changed(b"etc/changed", lambda entry: replace(entry, content=wrong)))
+    said = found(right, right.changed(b"etc/changed", lambda entry: entry._replace(content=wrong)))
     assert said == {"/etc/changed": "its content in the layer is not the container's"}
 
 
 def test_a_hard_link_that_became_a_file_of_its_own_is_found(right: Right) -> None:
     def split(entry: Entry) -> Entry:
-        return replace(entry, link=None, content=right.capture.final.content(entry.path))
+        return entry._replace(link=None, content=right.capture.final.content(entry.path))
 
     assert found(right, right.changed(b"tmp/new", split)).keys() == {"/tmp/link", "/tmp/new"}
 
