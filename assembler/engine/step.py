@@ -28,6 +28,10 @@ _SHOWN: Final = 40
 """Lines of a failed command's output in the error."""
 
 
+_LOOK_UP: Final = 0.5
+"""Seconds."""
+
+
 class TimedOut(Exception):
     """The command did not end in time; what it started in the container still runs."""
 
@@ -72,9 +76,17 @@ def follow(argv: Sequence[str], lines: Lines, timeout: float | None) -> int:
 
 
 def _read(pipe: int, deadline: float | None) -> bytes:
-    if deadline is not None and not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        raise TimedOut
-    return os.read(pipe, 1 << 16)
+    """What there is, when there is something; empty at the end.
+
+    Python runs a signal's handler between two system calls. A Ctrl-C that comes just before a call is not seen until
+    that call returns, so none may last as long as a silent step does.
+    """
+    while True:
+        left = _LOOK_UP if deadline is None else max(0.0, deadline - time.monotonic())
+        if select.select([pipe], [], [], min(left, _LOOK_UP))[0]:
+            return os.read(pipe, 1 << 16)
+        if left < _LOOK_UP:
+            raise TimedOut
 
 
 def failure(command: Command, status: int, tail: Sequence[str], trouble: str | None) -> StepFailed:
