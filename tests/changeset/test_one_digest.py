@@ -1,0 +1,51 @@
+"""One tree, one digest, on every machine: the digests here were made on one, and every other must make them again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import deflate
+import pytest
+import zstandard
+
+from assembler.layer.compress import compressor
+from tests.support import corpus
+from tests.support.making import make
+from tests.support.scene import scene
+
+DIFF_ID = "099a87c2be06a21b7ba2d70fecb3987cd618da7a04d311be1428c5fa7bd46585"
+"""Of a layer with all traps in it: directories, links, devices, attributes, whiteouts, names of every sort."""
+
+BLOBS = {
+    ("zstd", "1.5.7"): "df033e73db6b73054e9ba4f117265f9b1a70ae13ab54d4bed1665531c9691edb",
+    ("gzip", "0.9.0"): "2dd56e26125a299c488b796ce0b6aa2c6e6a32a55c4a2fb817c06f4fbc59951b",
+}
+"""Of 20 MB by each codec at its usual level, by the library's version: another one may make other bytes."""
+
+VERSIONS = {"zstd": ".".join(map(str, zstandard.ZSTD_VERSION)), "gzip": deflate.__version__}
+
+
+def long_ago(root: Path) -> None:
+    """The base is not clamped, so its times are part of the layer where it repeats a directory."""
+    corpus.base(root)
+    for directory, _, files in os.walk(root, topdown=False):
+        for name in (*files, "."):
+            os.utime(Path(directory, name), (1, 1), follow_symlinks=False)
+
+
+def test_a_layer_of_all_traps_has_the_digest_that_it_has_everywhere() -> None:
+    with scene(long_ago, container=corpus.container) as done:
+        assert hashlib.sha256(make(done, clamp=0).layer).hexdigest() == DIFF_ID
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip"])
+def test_a_blob_has_the_digest_that_it_has_everywhere(codec: str) -> None:
+    """A new version of a library fails here: a look at the layers that it makes, and its digest joins the others."""
+    squeeze, sha256 = compressor(codec), hashlib.sha256()
+    for number in range(20):
+        lines = (hashlib.sha256(b"%d" % (number * 7 + line % 4099)).hexdigest().encode() for line in range(15_420))
+        sha256.update(squeeze.compress(b"\n".join(lines)))
+    sha256.update(squeeze.flush())
+    assert sha256.hexdigest() == BLOBS.get((codec, VERSIONS[codec]))
