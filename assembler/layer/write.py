@@ -1,8 +1,8 @@
 """The single pass: entries become tar bytes, and these at once a diff_id, a compressed blob and its digest.
 
-Three threads share the work through short queues of 1 MiB chunks, so memory doesn't grow with the layer: this thread
-reads files, one hashes the tar, one compresses it, hashes what comes out and hands it to the sink. hashlib, zstandard
-and the system calls all release the interpreter's lock.
+Four threads share the work through short queues of 1 MiB chunks, so memory doesn't grow with the layer: this thread
+reads files, one hashes the tar, one compresses it, one hashes what comes out and hands it to the sink, so that a slow
+disk holds up nobody but itself. hashlib, zstandard and the system calls all release the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from assembler.errors import ChangesetError
 from assembler.layer.header import END, header, padding
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 1 << 20
 _QUEUE: Final = 16
+
+
+T = TypeVar("T")
 
 
 class Sink(Protocol):
@@ -64,9 +67,11 @@ def write_layer(
     ``advance`` is called with each number of tar bytes that were read. Raises ChangesetError when a file is not what
     its entry says. What the sink raises is raised here.
     """
-    blob = _Blob(sink, compressor)
-    plain = hashlib.sha256()
-    hashing, compressing = _Stage("diff_id", plain.update), _Stage("compress", blob.add)
+    plain, blob = hashlib.sha256(), _Blob(sink)
+    storing = _Stage("store", blob.add, ahead=4)
+    squeeze = _Squeeze(compressor, storing.put)
+    hashing, compressing = _Stage("diff_id", plain.update), _Stage("compress", squeeze.add)
+    stages = (hashing, compressing, storing)
     chunks = _Chunks((hashing.put, compressing.put, lambda chunk: advance(len(chunk))))
     ends = array("q")
     try:
@@ -79,40 +84,53 @@ def write_layer(
             ends.append(chunks.total)
         chunks.add(END)
         chunks.flush()
+        compressing.end()
+        compressing.check()
+        squeeze.finish()
     finally:
-        failures = [failure for failure in (hashing.close(), compressing.close()) if failure]
-    if failures:
-        raise failures[0]
-    blob.finish()
+        for stage in stages:
+            stage.end()
+    for stage in stages:
+        stage.check()
     descriptor = Descriptor(compressor.media_type, Digest("sha256", blob.sha256.hexdigest()), blob.size)
-    marks = (*blob.marks, (chunks.total, blob.size))
+    marks = (*squeeze.marks, (chunks.total, blob.size))
     return Layer(descriptor, Digest("sha256", plain.hexdigest()), chunks.total, len(ends), ends, marks)
 
 
-class _Blob:
-    """What leaves the compressor: counted, hashed and handed on."""
+class _Squeeze:
+    """Gives the compressor's output to ``receive``, and remembers how far it was."""
 
-    def __init__(self, sink: Sink, compressor: Compressor) -> None:
-        self._sink = sink
+    def __init__(self, compressor: Compressor, receive: Callable[[bytes], object]) -> None:
         self._compressor = compressor
-        self.sha256 = hashlib.sha256()
-        self.size = 0
+        self._receive = receive
         self.marks = [(0, 0)]
 
     def add(self, chunk: memoryview) -> None:
-        self._emit(self._compressor.compress(chunk))
+        self._hand_on(self._compressor.compress(chunk))
         progress = self._compressor.progress()
         if progress != self.marks[-1]:
             self.marks.append(progress)
 
     def finish(self) -> None:
-        self._emit(self._compressor.flush())
+        self._hand_on(self._compressor.flush())
 
-    def _emit(self, data: bytes) -> None:
+    def _hand_on(self, data: bytes) -> None:
         if data:
-            self.sha256.update(data)
-            self.size += len(data)
-            self._sink.write(data)
+            self._receive(data)
+
+
+class _Blob:
+    """What leaves the compressor: counted, hashed and handed to the sink."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        self.sha256.update(data)
+        self.size += len(data)
+        self._sink.write(data)
 
 
 _Receiver = Callable[[memoryview], object]
@@ -172,26 +190,30 @@ class _Chunks:
             self.flush()
 
 
-class _Stage:
+class _Stage(Generic[T]):
     """A thread that does one thing to each chunk. After a failure it only drains, so that nobody waits for it."""
 
-    def __init__(self, name: str, work: Callable[[memoryview], object]) -> None:
-        self._queue: queue.Queue[memoryview | None] = queue.Queue(_QUEUE)
+    def __init__(self, name: str, work: Callable[[T], object], ahead: int = _QUEUE) -> None:
+        self._queue: queue.Queue[T | None] = queue.Queue(ahead)
         self._work = work
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"layer-{name}", daemon=True)
         self._thread.start()
 
-    def put(self, chunk: memoryview) -> None:
-        if self._failure:
-            raise self._failure
+    def put(self, chunk: T) -> None:
+        self.check()
         self._queue.put(chunk)
 
-    def close(self) -> BaseException | None:
-        """Waits for the last chunk; the failure, if there was one."""
-        self._queue.put(None)
-        self._thread.join()
-        return self._failure
+    def end(self) -> None:
+        """Waits for the last chunk. To be said again does no harm."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def check(self) -> None:
+        """Raises what went wrong, if something did."""
+        if self._failure:
+            raise self._failure
 
     def _run(self) -> None:
         while (chunk := self._queue.get()) is not None:

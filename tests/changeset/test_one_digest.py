@@ -19,10 +19,12 @@ DIFF_ID = "099a87c2be06a21b7ba2d70fecb3987cd618da7a04d311be1428c5fa7bd46585"
 """Of a layer with all traps in it: directories, links, devices, attributes, whiteouts, names of every sort."""
 
 BLOBS = {
-    ("zstd", "1.5.7"): "df033e73db6b73054e9ba4f117265f9b1a70ae13ab54d4bed1665531c9691edb",
-    ("gzip", "0.9.0"): "2dd56e26125a299c488b796ce0b6aa2c6e6a32a55c4a2fb817c06f4fbc59951b",
+    ("zstd", "1.5.7", 100): "84f406a3209ece3c1837314e6fb1f6d7612aa352ab7f3b3b78e14989d79156c9",
+    ("zstd", "1.5.7", 100_000): "aa816cd33eb959612286bfe4fddceeb06212ab48c2a9a3db4776604c2d27446b",
+    ("gzip", "0.9.0", 100_000): "2dd56e26125a299c488b796ce0b6aa2c6e6a32a55c4a2fb817c06f4fbc59951b",
 }
-"""Of 20 MB by each codec at its usual level, by the library's version: another one may make other bytes."""
+"""Of 20 MB by each codec at its usual level, by the library's version, as another may make other bytes, and by what the
+files have in bytes."""
 
 VERSIONS = {"zstd": ".".join(map(str, zstandard.ZSTD_VERSION)), "gzip": deflate.__version__}
 
@@ -40,12 +42,12 @@ def test_a_layer_of_all_traps_has_the_digest_that_it_has_everywhere() -> None:
         assert hashlib.sha256(make(done, clamp=0).layer).hexdigest() == DIFF_ID
 
 
-@pytest.mark.parametrize("codec", ["zstd", "gzip"])
-def test_a_blob_has_the_digest_that_it_has_everywhere(codec: str) -> None:
+@pytest.mark.parametrize(("codec", "file_size"), [("zstd", 100), ("zstd", 100_000), ("gzip", 100_000)])
+def test_a_blob_has_the_digest_that_it_has_everywhere(codec: str, file_size: int) -> None:
     """A new version of a library fails here: a look at the layers that it makes, and its digest joins the others."""
-    squeeze, sha256 = compressor(codec), hashlib.sha256()
+    squeeze, sha256 = compressor(codec, file_size=file_size), hashlib.sha256()
     for number in range(20):
         lines = (hashlib.sha256(b"%d" % (number * 7 + line % 4099)).hexdigest().encode() for line in range(15_420))
         sha256.update(squeeze.compress(b"\n".join(lines)))
     sha256.update(squeeze.flush())
-    assert sha256.hexdigest() == BLOBS.get((codec, VERSIONS[codec]))
+    assert sha256.hexdigest() == BLOBS.get((codec, VERSIONS[codec], file_size))
