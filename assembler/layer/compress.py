@@ -92,8 +92,9 @@ _LARGEST_WINDOW_LOG: Final = 23
 
 _SMALL: Final = 8 << 10
 """Bytes. To open and read a smaller file takes longer than to compress it, so compression has time to look farther:
-with 8 MiB of window and tables twice as large, 300,000 files of 1.3 KB take 27 % less than with the level's own, in the same
-time. Larger files would be 0.5 to 1.5 % smaller for up to 20 % more of the processor, which is what levels are for."""
+with 8 MiB of window and tables twice as large, 300,000 files of 1.3 KB take 27 % less than with the level's own, in the
+same time. Larger files would be 0.5 to 1.5 % smaller for up to 20 % more of the processor: that is what levels are for.
+"""
 
 _JOB_SIZE: Final = 8 << 20
 """What one thread compresses at a time. zstd's own choice of four windows is no faster and takes 180 MB more."""
