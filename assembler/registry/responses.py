@@ -53,7 +53,7 @@ class Refused(RegistryError):
         return named or self.status in _TEMPORARY_STATUSES
 
     def _sentence(self) -> str:
-        said = "; ".join(f"{error.code}: {printable(error.message)}" for error in self.errors)
+        said = "; ".join(f"{printable(error.code)}: {printable(error.message)}" for error in self.errors)
         said = said or printable(self.reply.body.decode("utf-8", "replace"))
         reason = httpx.codes.get_reason_phrase(self.status)
         asked = f"{self.reply.method} {redact(self.reply.url)}"

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import httpx
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assembler.errors import ImageError, RegistryError
@@ -91,6 +91,8 @@ def test_entries_of_credentials(auths: dict[str, Any]) -> None:
 
 
 @given(_JSON)
+@example({"code": "\x1b[2J"})  # a registry that would clear the terminal
+@example({"code": "DENIED", "message": "\x1b[2J"})
 def test_a_refusal(value: Any) -> None:
     data = json.dumps({"errors": [value]}).encode()
     error = Refused(Reply("GET", httpx.URL("https://r.example"), 400, httpx.Headers(), data))
