@@ -49,8 +49,10 @@ class Entries(Sequence[Entry]):
         self._final, self._targets, self._clamp = final, targets, clamp
         self._links = _links(changed, final, targets)
         self._paths = _ordered(changed, removed, untouched, self._links)
-        contents = (path for path, node in changed.items() if node.size and path not in self._links)
+        contents = [path for path, node in changed.items() if node.size and path not in self._links]
         final.prepare(map(targets.source_of, contents))
+        self.content_size = sum(changed[path].size for path in contents)
+        """Bytes of all files' contents, each inode's once."""
 
     def mentions(self, path: bytes) -> bool:
         return path in self._changed or path in self._untouched
@@ -120,10 +122,9 @@ def _has_default_acl(node: Node) -> bool:
 
 
 def _by_likeness(paths: list[bytes]) -> list[bytes]:
-    # Three stable sorts, because keys of three parts would weigh more than the paths themselves.
+    # Two stable sorts, because keys that hold the path as well would weigh more than the paths themselves.
     paths.sort()
     paths.sort(key=_likeness)
-    paths.sort(key=_extension)
     return paths
 
 
@@ -131,15 +132,8 @@ def _kind_name(kind: Kind) -> str:
     return kind.value
 
 
-def _name(path: bytes) -> bytes:
-    return path.rpartition(b"/")[2]
-
-
 def _likeness(path: bytes) -> bytes:
-    """The base name, without its numbers: digests, dates and versions say nothing about what is in a file."""
-    return _NUMBER.sub(b"", _name(path))
-
-
-def _extension(path: bytes) -> bytes:
-    stem, _, extension = _name(path).rpartition(b".")
-    return extension if stem else b""
+    """Extension and base name, without its numbers: digests, dates and versions say nothing about what is in a file."""
+    name = path.rpartition(b"/")[2]
+    stem, _, extension = name.rpartition(b".")
+    return (extension if stem else b"") + b"\0" + _NUMBER.sub(b"", name)

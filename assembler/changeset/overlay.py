@@ -79,7 +79,7 @@ class OverlayTree(Tree):
         """Of a regular file. Whether it is in a layer, and whether its bytes are, one system call tells at most."""
         directory, _, name = path.rpartition(b"/")
         merged = self._stack(directory)
-        if len(merged) == 1 and merged[0][0] == 0 and self._is_walked and path not in self._hollow:
+        if self._is_walked and len(merged) == 1 and merged[0][0] == 0 and path not in self._hollow:
             return Content(merged[0][1] + b"/" + name)
         for _, real in merged:
             file = real + b"/" + name
@@ -132,13 +132,14 @@ class OverlayTree(Tree):
             with os.scandir(directory) as entries:
                 for entry in entries:
                     child, file, status = prefix + entry.name, entry.path, entry.stat(follow_symlinks=False)
-                    if self._is_whiteout(file, status):
+                    if not status.st_size and self._is_whiteout(file, status):
                         yield child, None
                         continue
-                    yield child, self._make(file, status, child)
-                    if stat.S_ISDIR(status.st_mode):
+                    node = self._make(file, status, child)
+                    yield child, node
+                    if node.kind is Kind.DIRECTORY:
                         pending.append((child, file))
-                    elif status.st_nlink > 1:
+                    elif node.linked:
                         links[_key(status)].append(child)
         self._links[0] = links
         self._is_walked = True
@@ -154,7 +155,8 @@ class OverlayTree(Tree):
     def _find(self, path: bytes) -> _Inode | None:
         """The inode that is visible at ``path``: the topmost, unless a whiteout hides it."""
         directory, _, name = path.rpartition(b"/")
-        for layer, real in self._stack(directory):
+        merged = self._stacks.get(directory)
+        for layer, real in self._stack(directory) if merged is None else merged:
             file = real + b"/" + name
             try:
                 status = os.lstat(file)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from assembler.changeset.links import spread
 from assembler.changeset.order import Entries
 from assembler.changeset.targets import Targets
-from assembler.changeset.tree import ancestors, parent, same_content
+from assembler.changeset.tree import ancestors, same_content
 from assembler.model.node import Kind, Node
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _add_parents(
 
 def _directories_above(many: Iterable[Iterable[bytes]]) -> set[bytes]:
     """Every directory above any path but the root, once."""
-    parents = {parent(path) for paths in many for path in paths}
+    parents = {path.rpartition(b"/")[0] for path in chain.from_iterable(many)}
     parents.discard(b"")
     return parents.union(directory for path in parents for directory in ancestors(path))
 

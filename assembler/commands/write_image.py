@@ -113,7 +113,7 @@ def _check_unpulled(image: Image, result: Result, below: Below, progress: Progre
 
 def _write_layer(image: Image, result: Result, layout: Layout, progress: Progress) -> Layer:
     entries = result.changeset.entries
-    total = sum(entry.node.size for entry in entries if entry.node is not None and entry.link is None)
+    total = entries.content_size
     chosen = compressor(image.compression.codec, image.compression.level, file_size=total // max(1, len(entries)))
     with layout.new_blob(hashed=False) as blob, progress.task(f"layer of {image.name}", total=total) as task:
         layer = write_layer(entries, blob, chosen, advance=task.advance)

@@ -1,23 +1,24 @@
 """The single pass: entries become tar bytes, and these at once a diff_id, a compressed blob and its digest.
 
-Four threads share the work through short queues of 1 MiB chunks, so memory doesn't grow with the layer: this thread
-reads files, one hashes the tar, one compresses it, one hashes what comes out and hands it to the sink, so that a slow
-disk holds up nobody but itself. hashlib, zstandard and the system calls all release the interpreter's lock.
+Four threads share the work on a ring of 1 MiB chunks, so memory doesn't grow with the layer: this thread reads files,
+one hashes the tar, one compresses it, one hashes what comes out and hands it to the sink, so that a slow disk holds up
+nobody but itself. hashlib, zstandard and the system calls all release the interpreter's lock.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import queue
 import threading
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from assembler.errors import ChangesetError
-from assembler.layer.header import END, header, padding
+from assembler.layer.header import BLOCK, END, header, padding
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor
 
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from assembler.model.node import Content
 
 CHUNK: Final = 1 << 20
-_QUEUE: Final = 16
+_AHEAD: Final = 16
+"""Chunks that a stage can be behind."""
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_ZEROS: Final = bytes(BLOCK)
 
 
 T = TypeVar("T")
@@ -137,11 +141,16 @@ _Receiver = Callable[[memoryview], object]
 
 
 class _Chunks:
-    """Gathers headers and contents into chunks of 1 MiB, so that small files cost no queue traffic of their own."""
+    """Gathers headers and contents into chunks of 1 MiB, so that small files cost no queue traffic of their own.
+
+    Receivers are done with a chunk before they take one that comes more than ``_AHEAD`` after it: so many buffers and
+    one more are filled in turn. A fresh one each time would be zeroed by Python and by the kernel first.
+    """
 
     def __init__(self, receivers: tuple[_Receiver, ...]) -> None:
         self._receivers = receivers
-        self._view = memoryview(bytearray(CHUNK))
+        self._ring = cycle([memoryview(bytearray(CHUNK)) for _ in range(_AHEAD + 1)])
+        self._view = next(self._ring)
         self._used = 0
         self.total = 0
 
@@ -157,7 +166,7 @@ class _Chunks:
 
     def add_file(self, content: Content, size: int, path: bytes) -> None:
         file, offset = content
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(file, _READ)
         try:
             if offset:
                 os.lseek(descriptor, offset, os.SEEK_SET)
@@ -170,17 +179,21 @@ class _Chunks:
                         hint="Something still writes in the container: end what the steps left running.",
                     )
                 left -= got
-                # A chunk is zeros until it is written to, and holds whole blocks: the padding is there already.
-                self._advance(got if left else got + padding(size))
+                self._advance(got if left else got + self._pad(self._used + got, padding(size)))
         finally:
             os.close(descriptor)
+
+    def _pad(self, at: int, amount: int) -> int:
+        # A chunk holds whole blocks, so the padding of what fits into it does too.
+        self._view[at : at + amount] = _ZEROS[:amount]
+        return amount
 
     def flush(self) -> None:
         if self._used:
             chunk = self._view[: self._used]
             for receive in self._receivers:
                 receive(chunk)
-            self._view = memoryview(bytearray(CHUNK))
+            self._view = next(self._ring)
             self._used = 0
 
     def _advance(self, amount: int) -> None:
@@ -191,24 +204,31 @@ class _Chunks:
 
 
 class _Stage(Generic[T]):
-    """A thread that does one thing to each chunk. After a failure it only drains, so that nobody waits for it."""
+    """A thread that does one thing to each chunk. After a failure it only drains, so that nobody waits for it.
 
-    def __init__(self, name: str, work: Callable[[T], object], ahead: int = _QUEUE) -> None:
-        self._queue: queue.Queue[T | None] = queue.Queue(ahead)
+    Of two queues one holds the chunks, the other a token for each that may still come: unlike a queue with a bound it
+    counts a chunk until the work on it is done, and it is written in C.
+    """
+
+    def __init__(self, name: str, work: Callable[[T], object], ahead: int = _AHEAD) -> None:
+        self._chunks: SimpleQueue[T | None] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(ahead):
+            self._room.put(None)
         self._work = work
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"layer-{name}", daemon=True)
         self._thread.start()
 
     def put(self, chunk: T) -> None:
+        self._room.get()
         self.check()
-        self._queue.put(chunk)
+        self._chunks.put(chunk)
 
     def end(self) -> None:
         """Waits for the last chunk. To be said again does no harm."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
+        self._chunks.put(None)
+        self._thread.join()
 
     def check(self) -> None:
         """Raises what went wrong, if something did."""
@@ -216,9 +236,10 @@ class _Stage(Generic[T]):
             raise self._failure
 
     def _run(self) -> None:
-        while (chunk := self._queue.get()) is not None:
+        while (chunk := self._chunks.get()) is not None:
             if self._failure is None:
                 try:
                     self._work(chunk)
                 except BaseException as failure:
                     self._failure = failure
+            self._room.put(None)

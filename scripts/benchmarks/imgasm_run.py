@@ -29,8 +29,7 @@ def main() -> None:
     layout = Layout.create(wanted.layout)
     capture = of_overlay(os.fsencode(wanted.upper), [os.fsencode(wanted.lower)], [])
     entries = changeset(capture, None, Rules([]), Rules([])).changeset.entries
-    total = sum(entry.node.size for entry in entries if entry.node is not None and entry.link is None)
-    chosen = compressor(wanted.codec, wanted.level, file_size=total // max(1, len(entries)))
+    chosen = compressor(wanted.codec, wanted.level, file_size=entries.content_size // max(1, len(entries)))
     with layout.new_blob(hashed=False) as blob:
         layer = write_layer(entries, blob, chosen)
         blob.commit(layer.descriptor.digest)
