@@ -6,18 +6,24 @@ an engine answers. Only the first sees every extended attribute.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from assembler.changeset import overlay, tarball
-from assembler.changeset.overlay import OverlayTree
-from assembler.changeset.prove import Proof, prove
-from assembler.changeset.stack import Changeset, stack
+from assembler.changeset.follow import directory_at
+from assembler.changeset.overlay import OverlayTree, Unreadable
+from assembler.changeset.overlooked import overlooked
+from assembler.changeset.prove import Proof, disproved, prove
+from assembler.changeset.rules import literal_head
+from assembler.changeset.stack import Changeset, differs, stack
 from assembler.changeset.tarball import TarTree
 from assembler.changeset.tree import Finding, Tree
-from assembler.changeset.wish import Pruned, Wish, selection, wish
+from assembler.changeset.wish import Pruned, Wish, ours, selection, wish
+from assembler.errors import ChangesetError
+from assembler.model.node import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +50,12 @@ class Result:
     """One image's changeset, and what was taken out of it on the way.
 
     ``removed`` are the paths that the container removed and the image shall lack, whether the image below has them or
-    not.
+    not. ``idle`` tells of each pattern of ``keep`` that matched nothing.
     """
 
     changeset: Changeset
     pruned: dict[Rule, Pruned]
+    idle: tuple[str, ...]
     removed: tuple[bytes, ...]
     findings: tuple[Finding, ...]
 
@@ -67,7 +74,10 @@ def of_overlay(
     """
     final = OverlayTree([upper, *lowers], prefix=xattr_prefix)
     base = OverlayTree(lowers, prefix=xattr_prefix)
-    found = dict(overlay.candidates(final, base))
+    try:
+        found = dict(overlay.candidates(final, base))
+    except OSError as error:  # a path longer than the kernel takes, say
+        raise Unreadable(f"{shown(os.fsencode(error.filename or upper))}: {error.strerror}") from error
     if metacopy:
         for path in found:
             final.content(path)
@@ -111,14 +121,15 @@ def changeset(
     """What an image's layer must hold. ``onto`` None is the build's own base; any other tree is another image's.
 
     On the base only what differs from it is looked at. Onto another image goes what ``keep`` selects from the whole
-    container, and without ``keep`` what the steps changed; onto an empty tree, everything.
+    container, and without ``keep`` what the steps changed and removed; onto an empty tree, everything.
     """
     target = capture.base if onto is None else onto
     wishes = _wishes(capture, onto, prune, keep)
     changes = stack(wishes.nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
-    told = {finding for finding in capture.final.findings() if changes.entries.mentions(finding.path)}
+    told = wishes.findings | _told(capture, wishes, changes) | _of_root(capture)
     removed = tuple(sorted(path for path, node in wishes.nodes.items() if node is None))
-    return Result(changes, wishes.pruned, removed, tuple(sorted(told | wishes.findings | _of_root(capture))))
+    idle = tuple(_idle(rule, capture.final) for rule in keep.rules if rule not in wishes.kept)
+    return Result(changes, wishes.pruned, idle, removed, tuple(sorted(told)))
 
 
 def prove_layer(
@@ -126,17 +137,63 @@ def prove_layer(
 ) -> Proof:
     """Proves the bytes of a finished layer, compressed or not, that was made of the same arguments' changeset.
 
-    ChangesetError if it is not the fewest entries that make the image what was wished for.
+    ChangesetError if it is not the fewest entries that make the image what was wished for, or if, on the build's own
+    base, something else differs that nobody wished for.
     """
     target = capture.base if onto is None else onto
     nodes = _wishes(capture, onto, prune, keep).nodes
-    return prove(layer, nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
+    proof = prove(layer, nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
+    if onto is None:
+        is_ours = ours(capture.base, capture.mounts, prune, keep)
+        if found := list(overlooked(capture.final, capture.base, nodes, is_ours)):
+            raise disproved({path: ["it is not as in the base, and nobody noticed"] for path in found})
+    return proof
 
 
 def _wishes(capture: Capture, onto: Tree | None, prune: Rules, keep: Rules) -> Wish:
-    whole = onto is not None and (bool(keep) or not any(True for _ in onto.names(b"")))
-    found = selection(capture.final, keep) if whole else capture.candidates.items()
-    return wish(found, capture.base, capture.mounts, prune, keep)
+    if onto is None:
+        return wish(capture.candidates.items(), capture.base, capture.mounts, prune, keep)
+    if not keep and any(True for _ in onto.names(b"")):
+        return wish(_changes(capture), capture.base, capture.mounts, prune, keep)
+    chosen = wish(selection(capture.final, keep), capture.base, capture.mounts, prune, keep)
+    for path in [path for path, node in chosen.nodes.items() if node is None]:
+        del chosen.nodes[path]  # what was chosen is added to the image; what else that one has is its own
+    return chosen
+
+
+def _changes(capture: Capture) -> Iterator[tuple[bytes, Node | None]]:
+    """The candidates that the steps did change: a file like the base's is nothing to replace another image's by."""
+    final, base = capture.final, capture.base
+    for path, node in capture.candidates.items():
+        was = base.node(path)
+        if node is None or was is None or differs(path, node, final, path, was, base):
+            yield path, node
+            continue
+        is_linked = node.linked or was.linked
+        if is_linked and final.peers(path) != base.peers(path):
+            yield path, node
+
+
+def _told(capture: Capture, wishes: Wish, changes: Changeset) -> set[Finding]:
+    """Findings about what is in the layer, and about what the steps changed in vain: the layer can't carry it."""
+    written, below = changes.entries.sources(), capture.base.findings()
+    return {
+        finding for finding in capture.final.findings()
+        if finding.path in written
+        or (not finding.of_content and finding.path in wishes.nodes and finding not in below)
+    }  # fmt: skip
+
+
+def _idle(rule: Rule, final: Tree) -> str:
+    head = literal_head(rule.pattern)
+    try:
+        real = directory_at(head, final)
+    except ChangesetError:
+        real = None
+    if not head or real is None or real == head:
+        return f"keep {rule.pattern} matched nothing"
+    instead = os.fsdecode(real) + rule.pattern.strip("/")[len(os.fsdecode(head)) :]
+    return f"keep {rule.pattern} matched nothing: links lead {shown(head)} to {shown(real)}, so say /{instead}"
 
 
 def _of_root(capture: Capture) -> set[Finding]:

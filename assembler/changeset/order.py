@@ -5,19 +5,20 @@ and base name, so that files that are alike stand close to each other: 26,133 sm
 zstd -3 that way. Names that differ by numbers alone tell nothing; there the files of one directory stay together, which
 their headers gain by: 300,000 files named by digests became 1.5 % smaller. Then hard links, after the file that they
 name. Directories with a default ACL come last, the inner ones first: whatever an engine makes in one inherits the ACL
-(seen in Docker, podman and containerd).
+(seen in Docker, podman and containerd). Not so where they take the place of a link or file, which must go first.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import chain
 from typing import TYPE_CHECKING, Final, overload
 
 from assembler.changeset.xattrs import DEFAULT_ACL
+from assembler.errors import ChangesetError
 from assembler.layer.entry import Entry
-from assembler.model.node import Kind, Node
+from assembler.model.node import Kind, Node, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +34,7 @@ class Entries(Sequence[Entry]):
     """A layer's entries in its order. Each is made when it is asked for: all at once would be 90 MB for 300,000 files.
 
     ``changed`` is written as ``final`` has it, no time later than ``clamp``; ``untouched`` are directories of the image
-    below that are written again just as they are.
+    below that are written again just as they are, ``replacing`` those that take the place of something else there.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Entries(Sequence[Entry]):
         changed: Mapping[bytes, Node],
         removed: Iterable[bytes],
         untouched: Mapping[bytes, Node],
+        replacing: Set[bytes],
         final: Tree,
         targets: Targets,
         clamp: int | None,
@@ -48,14 +50,15 @@ class Entries(Sequence[Entry]):
         self._changed, self._untouched = changed, untouched
         self._final, self._targets, self._clamp = final, targets, clamp
         self._links = _links(changed, final, targets)
-        self._paths = _ordered(changed, removed, untouched, self._links)
+        self._paths = _ordered(changed, removed, untouched, replacing, self._links)
         contents = [path for path, node in changed.items() if node.size and path not in self._links]
         final.prepare(map(targets.source_of, contents))
         self.content_size = sum(changed[path].size for path in contents)
         """Bytes of all files' contents, each inode's once."""
 
-    def mentions(self, path: bytes) -> bool:
-        return path in self._changed or path in self._untouched
+    def sources(self) -> frozenset[bytes]:
+        """The container's paths of everything but removals."""
+        return frozenset(map(self._targets.source_of, chain(self._changed, self._untouched)))
 
     def source_of(self, path: bytes) -> bytes:
         """Where the container has what the layer holds under ``path``."""
@@ -86,7 +89,13 @@ class Entries(Sequence[Entry]):
             return Entry(path, node, self._links[path])
         if node.size == 0:
             return Entry(path, node)
-        return Entry(path, node, None, self._final.content(self._targets.source_of(path)))
+        content = self._final.content(self._targets.source_of(path))
+        if content is None:
+            raise ChangesetError(
+                f"the content of {shown(path)} is not there any more",
+                hint="Something still writes in the container: end what the steps left running.",
+            )
+        return Entry(path, node, None, content)
 
 
 def _links(changed: Mapping[bytes, Node], final: Tree, targets: Targets) -> dict[bytes, bytes]:
@@ -103,6 +112,7 @@ def _ordered(
     changed: Mapping[bytes, Node],
     removed: Iterable[bytes],
     untouched: Mapping[bytes, Node],
+    replacing: Set[bytes],
     links: Iterable[bytes],
 ) -> list[bytes]:
     directories: list[bytes] = []
@@ -110,7 +120,8 @@ def _ordered(
     others: dict[Kind, list[bytes]] = {}
     for path, node in chain(untouched.items(), changed.items()):
         if node.kind is Kind.DIRECTORY:
-            (inherited if _has_default_acl(node) else directories).append(path)
+            # What is in it would end where a link leads, or nowhere, if a link or file were there still.
+            (inherited if _has_default_acl(node) and path not in replacing else directories).append(path)
         elif path not in links:
             others.setdefault(node.kind, []).append(path)
     alike = [path for kind in sorted(others, key=_kind_name) for path in _by_likeness(others[kind])]

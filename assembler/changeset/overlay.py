@@ -11,10 +11,10 @@ import os
 import stat
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from assembler.changeset import xattrs
-from assembler.changeset.tree import Finding, Tree, file_digest, parent
+from assembler.changeset.tree import LARGE, Finding, Tree, file_digest, parent
 from assembler.errors import ChangesetError
 from assembler.model.node import Content, Kind, Node
 from assembler.model.size import human
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from assembler.model.node import Xattrs
-
-_LARGE: Final = 1 << 20
-"""Holes in smaller files are not worth a word."""
-
 
 class Unreadable(ChangesetError):
     """These overlay directories don't tell the whole tree."""
@@ -192,14 +188,22 @@ class OverlayTree(Tree):
             return False
         if stat.S_ISCHR(status.st_mode):
             return status.st_rdev == 0
-        return stat.S_ISREG(status.st_mode) and _xattr(file, self._whiteout_name) is not None
+        return stat.S_ISREG(status.st_mode) and self._is_marked(file)
+
+    def _is_marked(self, file: bytes) -> bool:
+        """Whether an empty file is a whiteout: by its attribute, and only where its directory and root say "x"."""
+        if _xattr(file, self._whiteout_name) is None:
+            return False
+        directory = parent(file)
+        roots = (root for root in self._roots if directory == root or directory.startswith(root + b"/"))
+        return all(_xattr(place, self._opaque_name) == b"x" for place in (directory, max(roots, key=len)))
 
     def _make(self, file: bytes, status: os.stat_result, path: bytes) -> Node:
         names = _xattr_names(file)
         found = self._xattrs(file, names, path) if names else ()
-        if status.st_size > _LARGE and _is_sparse(status):
+        if status.st_size > LARGE and _is_sparse(status) and path not in self._hollow:
             what = f"is sparse: {human(status.st_blocks * 512)} on disk, but {human(status.st_size)} in the layer"
-            self._findings.add(Finding(path, what))
+            self._findings.add(Finding(path, what, of_content=True))
         return Node.from_stat(status, os.readlink(file) if stat.S_ISLNK(status.st_mode) else b"", found)
 
     def _xattrs(self, file: bytes, names: list[str], path: bytes) -> Xattrs:

@@ -12,12 +12,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from assembler.changeset.tree import ancestors, parent, shown
+from assembler.changeset.tree import ancestors, parent
 from assembler.errors import ChangesetError
 from assembler.layer.decompress import decompress
 from assembler.layer.entry import WHITEOUT_PREFIX
 from assembler.layer.read import TarReader
-from assembler.model.node import Kind, Node
+from assembler.model.node import Kind, Node, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,11 +53,12 @@ def prove(
     proof.check_wishes()
     proof.check_entries()
     if proof.wrong:
-        raise _disproved(proof.wrong)
+        raise disproved(proof.wrong)
     return Proof(proof.members, len(wishes), proof.bytes)
 
 
-def _disproved(wrong: Mapping[bytes, list[str]]) -> ChangesetError:
+def disproved(wrong: Mapping[bytes, list[str]]) -> ChangesetError:
+    """What to raise: ``wrong`` says for each path what is not as it must be."""
     paths = sorted(wrong)
     lines = [f"{shown(path)}: {'; '.join(wrong[path])}" for path in paths[:_DETAILED]]
     lines += [shown(path) for path in paths[_DETAILED:]]
@@ -87,11 +88,18 @@ class _Places:
         return _join(self._directory(parent(path)), path.rpartition(b"/")[2])
 
     def _directory(self, path: bytes) -> bytes:
-        if path not in self._known:
-            above = self._directory(parent(path))
-            self._known[path] = self._follow(_join(above, path.rpartition(b"/")[2]))
-            self.sources.setdefault(self._known[path], path)
+        for directory in (*ancestors(path), path):
+            if directory not in self._known:
+                here = _join(self._known[parent(directory)], directory.rpartition(b"/")[2])
+                place = self._follow(here)
+                # A link to something else than a directory can't be gone through: it is replaced.
+                self._known[directory] = place if self._can_be_directory(place) else here
+                self.sources.setdefault(self._known[directory], directory)
         return self._known[path]
+
+    def _can_be_directory(self, place: bytes) -> bool:
+        nodes = map(self._onto.node, (*ancestors(place), place) if place else ())
+        return all(node is None or node.kind is Kind.DIRECTORY for node in nodes)
 
     def _follow(self, path: bytes) -> bytes:
         """As path_resolution(7) has it, inside the image's root; parts that are not there stay as they are."""
@@ -131,7 +139,7 @@ class _Prover:
             place = places.of(source)
             if wishes[source] is None:
                 self.gone.add(place)
-            else:
+            elif place:  # the root has no entry
                 self.wanted.setdefault(place, source)
         self.gone.difference_update(self.wanted)
         self.first: dict[bytes, bytes] = {}
@@ -155,6 +163,8 @@ class _Prover:
                 self._take_entry(member)
         if reader.hidden:
             self.wrong[b""].append("the layer has data behind its end")
+        if reader.trailing or reader.end_blocks != 2:
+            self.wrong[b""].append("the layer ends in something else than two blocks of zeros")
         for path in (*self.first, *self.whiteouts):
             self.parents.update(ancestors(path))
 
@@ -167,6 +177,9 @@ class _Prover:
         path = member.path
         if path in self.first:
             self.wrong[path].append("the layer has it twice")
+        above, below = parent(path), self.onto.node(parent(path))
+        if below is not None and below.kind is not Kind.DIRECTORY and above not in self.first:
+            self.wrong[path].append("it stands before its directory, and below is something else in that place")
         self.first[path] = path
         if member.kind is Kind.DIRECTORY:
             self.directories.add(path)

@@ -51,10 +51,11 @@ class Rules:
 
     def roots(self) -> frozenset[bytes]:
         """Directories (as literal as the patterns are) below which every match must lie."""
-        return frozenset(_literal_head(rule.pattern) for rule in self.rules)
+        return frozenset(literal_head(rule.pattern) for rule in self.rules)
 
 
-def _literal_head(pattern: str) -> bytes:
+def literal_head(pattern: str) -> bytes:
+    """The directory below which every match must lie, as far as the pattern names it."""
     head = []
     for part in pattern.strip("/").split("/")[:-1]:
         if any(char in part for char in "*?["):

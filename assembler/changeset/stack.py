@@ -10,7 +10,8 @@ from assembler.changeset.links import spread
 from assembler.changeset.order import Entries
 from assembler.changeset.targets import Targets
 from assembler.changeset.tree import ancestors, same_content
-from assembler.model.node import Kind, Node
+from assembler.errors import ChangesetError
+from assembler.model.node import Kind, Node, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,12 +54,19 @@ def stack(
     found = _compare(wanted, final, onto, targets)
     changed = found.changed
     spread(changed, found.linked, wanted, final, onto, targets)
+    if foreign:
+        _check_places(changed, found.removed, targets)
     _add_parents(changed, found.removed, final, onto, targets)
     removed = _needed(found.removed, changed)
     untouched = _exposed_parents(changed, removed, onto)
-    entries = Entries(changed, removed, untouched, final, targets, clamp)
+    replacing = {path for path, node in changed.items() if node.kind is Kind.DIRECTORY and _is_other(onto.node(path))}
+    entries = Entries(changed, removed, untouched, replacing, final, targets, clamp)
     return Changeset(entries, {path: found.touched[path] for path in sorted(found.touched) if path not in changed},
                      targets.moved)
+
+
+def _is_other(was: Node | None) -> bool:
+    return was is not None and was.kind is not Kind.DIRECTORY
 
 
 def _compare(wanted: Mapping[bytes, Node | None], final: Tree, onto: Tree, targets: Targets) -> _Difference:
@@ -69,7 +77,7 @@ def _compare(wanted: Mapping[bytes, Node | None], final: Tree, onto: Tree, targe
             if was is not None:
                 found.removed.add(target)
             continue
-        if was is None or _differs(targets.source_of(target), node, final, target, was, onto):
+        if was is None or differs(targets.source_of(target), node, final, target, was, onto):
             found.changed[target] = node
         elif node.mtime != was.mtime and node.kind is Kind.REGULAR:
             found.touched[target] = node.size
@@ -78,11 +86,25 @@ def _compare(wanted: Mapping[bytes, Node | None], final: Tree, onto: Tree, targe
     return found
 
 
-def _differs(source: bytes, node: Node, final: Tree, target: bytes, was: Node, onto: Tree) -> bool:
+def differs(source: bytes, node: Node, final: Tree, target: bytes, was: Node, onto: Tree) -> bool:
     """Whether the two are different files. Kind, metadata and size tell first; contents are read only if they must."""
     if not node.same_but_time(was):
         return True
     return node.kind is Kind.REGULAR and node.size > 0 and not same_content(source, final, target, onto)
+
+
+def _check_places(changed: Mapping[bytes, Node], removed: set[bytes], targets: Targets) -> None:
+    """ChangesetError where the links of the image below lead a file into what the container removed or replaced."""
+    for directory in _directories_above((changed,)):
+        now = changed.get(directory)
+        if directory in removed or (now is not None and now.kind is not Kind.DIRECTORY):
+            inside = min(path for path in changed if path.startswith(directory + b"/"))
+            what = "removed" if now is None else f"made a {now.kind.value}"
+            raise ChangesetError(
+                f"{shown(targets.source_of(directory))} was {what} in the container, but in the image below"
+                f" {shown(targets.source_of(inside))} lies in it, as {shown(inside)}",
+                hint="Prune one of the two, or keep only what the image needs.",
+            )
 
 
 def _add_parents(
@@ -96,7 +118,8 @@ def _add_parents(
         if directory not in changed:
             was = onto.node(directory)
             if was is None or was.kind is not Kind.DIRECTORY:
-                changed[directory] = final.node(targets.source_of(directory)) or _IMPLICIT
+                found = final.node(targets.source_of(directory))
+                changed[directory] = found if found is not None and found.kind is Kind.DIRECTORY else _IMPLICIT
 
 
 def _directories_above(many: Iterable[Iterable[bytes]]) -> set[bytes]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from assembler.changeset import xattrs
-from assembler.changeset.tree import Finding, Tree, ancestors, parent, shown
-from assembler.errors import ImageError
+from assembler.changeset.tree import LARGE, Finding, Tree, ancestors, parent
+from assembler.errors import ChangesetError, ImageError
 from assembler.layer.entry import WHITEOUT_PREFIX
 from assembler.layer.read import Readable, read_tar
-from assembler.model.node import Content, Kind, Node
+from assembler.model.node import Content, Kind, Node, shown
+from assembler.model.size import human
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Wanted = Callable[[bytes, Node, bytes], bool]
 """Whether the content of (path, node, sha256) will be needed."""
 
+_PAGE: Final = bytes(4096)
 _OPAQUE = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
 _IMPLICIT = Node(Kind.DIRECTORY, 0o755)
 
@@ -89,13 +91,23 @@ class TarTree(Tree):
             self._add(member, spool, wanted)
 
     def read_contents(self, stream: Readable, spool: BinaryIO, paths: frozenset[bytes]) -> None:
-        """Goes through the stream of ``read_export`` again, only for the contents of ``paths``."""
+        """Goes through the stream of ``read_export`` again, only for the contents of ``paths``.
+
+        ChangesetError if these are not what they were.
+        """
         for member in read_tar(stream):
             if member.path in paths and member.kind is Kind.REGULAR and not member.is_link:
-                content = Content(os.fsencode(spool.name), spool.tell())
+                content, digest = Content(os.fsencode(spool.name), spool.tell()), hashlib.sha256()
                 for chunk in member.chunks():
+                    digest.update(chunk)
                     spool.write(chunk)
-                self._contents.update((name, content) for name in self.peers(member.path))
+                if digest.digest() == self._digests.get(member.path):
+                    self._contents.update((name, content) for name in self.peers(member.path))
+        if changed := sorted(path for path in paths if path not in self._contents):
+            raise ChangesetError(
+                f"{shown(changed[0])} is not in the second export of the container as it was in the first",
+                hint="Something still writes in the container: end what the steps left running.",
+            )
 
     def apply_layer(self, stream: Readable) -> None:
         """Takes in one layer of an image over those before it (image-spec layer.md, "Applying Changesets").
@@ -132,11 +144,16 @@ class TarTree(Tree):
 
     def _take_content(self, path: bytes, member: Member, spool: BinaryIO | None, wanted: Wanted | None) -> None:
         offset = spool.tell() if spool else 0
-        digest = hashlib.sha256()
+        digest, empty = hashlib.sha256(), 0
         for chunk in member.chunks():
             digest.update(chunk)
+            if member.size > LARGE:
+                empty += _empty(chunk)
             if spool:
                 spool.write(chunk)
+        if empty * 2 > member.size > LARGE:
+            what = f"is mostly empty: {human(member.size - empty)} of data, but {human(member.size)} in the layer"
+            self._findings.add(Finding(path, what, of_content=True))
         self._digests[path] = digest.digest()
         if spool and wanted and member.size:
             if wanted(path, self._nodes[path], digest.digest()):
@@ -171,8 +188,14 @@ class TarTree(Tree):
 
     def _remove(self, path: bytes, only: set[bytes] | None = None) -> None:
         """Takes ``path`` and all below it out; with ``only``, those of them that are in that set."""
-        for name in list(self._names.get(path, ())):
-            self._remove(path + b"/" + name, only)
+        # Children after their parents, then backwards; no recursion, for a layer may be as deep as it likes.
+        doomed = [path]
+        for directory in doomed:
+            doomed += (directory + b"/" + name for name in self._names.get(directory, ()))
+        for found in reversed(doomed):
+            self._remove_one(found, only)
+
+    def _remove_one(self, path: bytes, only: set[bytes] | None) -> None:
         if path not in self._nodes or (only is not None and path not in only) or self._names.get(path):
             return
         del self._nodes[path]
@@ -183,6 +206,12 @@ class TarTree(Tree):
         self._groups.pop(path, {path}).discard(path)
 
 
+def _empty(chunk: bytes | memoryview) -> int:
+    """Bytes of whole pages without a set bit: a stream can't tell holes from written zeros (trap 17)."""
+    pages = (chunk[at : at + len(_PAGE)] for at in range(0, len(chunk), len(_PAGE)))
+    return sum(len(_PAGE) for page in pages if page == _PAGE)
+
+
 def candidates(final: TarTree, base: TarTree) -> Iterator[tuple[bytes, Node | None]]:
     """Every path where two exports differ in more than hard links need telling; None where the container lacks it."""
     for path in final.paths():
@@ -191,5 +220,11 @@ def candidates(final: TarTree, base: TarTree) -> Iterator[tuple[bytes, Node | No
         if not same or final.peers(path) != base.peers(path):
             yield path, node
     for path in base.paths():
-        if final.node(path) is None:
+        # Of a removed tree only the root: what was in it may lie somewhere else in another image.
+        if final.node(path) is None and _is_directory(final, parent(path)):
             yield path, None
+
+
+def _is_directory(tree: TarTree, path: bytes) -> bool:
+    node = tree.node(path)
+    return not path or (node is not None and node.kind is Kind.DIRECTORY)

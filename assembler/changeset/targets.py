@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from assembler.changeset.tree import parent, shown
+from assembler.changeset.follow import directory_at
+from assembler.changeset.tree import ancestors, parent
 from assembler.errors import ChangesetError
-from assembler.model.node import Kind, Node
+from assembler.model.node import Kind, Node, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from assembler.changeset.tree import Tree
-
-_SYMLINK_LIMIT: Final = 40
-"""As many as Linux follows in one path (path_resolution(7))."""
-
 
 class Targets:
     """``foreign`` says that ``onto`` is not what the container started from; otherwise every path is its own target."""
@@ -35,6 +32,8 @@ class Targets:
         wanted: dict[bytes, Node | None] = {}
         for path in sorted(wishes):
             target, node = self.of(path), wishes[path]
+            if not target:
+                continue  # a link to the root was followed, and no layer has an entry for that
             if wanted.get(target) is None:
                 wanted[target] = node
                 self._sources[target] = path
@@ -61,30 +60,24 @@ class Targets:
 
     def _directory(self, path: bytes) -> bytes:
         assert self._directories is not None
-        if path not in self._directories:
-            above = self._directory(parent(path))
-            name = path.rpartition(b"/")[2]
-            target = self._resolve(above + b"/" + name if above else name)
-            self._directories[path] = target
-            self._sources.setdefault(target, path)
-            if target.rpartition(b"/")[2] != name or parent(target) != above:
-                self.moved[path] = target
+        if (known := self._directories.get(path)) is not None:
+            return known
+        for directory in (*ancestors(path), path):
+            if directory not in self._directories:
+                self._directories[directory] = self._find(directory, self._directories[parent(directory)])
         return self._directories[path]
 
-    def _resolve(self, path: bytes, depth: int = 0) -> bytes:
-        """Follows ``onto``'s symlinks for the last component of ``path``, inside its root like a chroot would."""
-        node = self._onto.node(path)
-        if node is None or node.kind is not Kind.SYMLINK or depth > _SYMLINK_LIMIT:
-            return path
-        current = b"" if node.target.startswith(b"/") else parent(path)
-        for part in node.target.split(b"/"):
-            if part in (b"", b"."):
-                continue
-            if part == b"..":
-                current = parent(current)
-            else:
-                current = self._resolve(current + b"/" + part if current else part, depth + 1)
-        return current
+    def _find(self, path: bytes, above: bytes) -> bytes:
+        """The place of the directory ``path``, whose parent's is ``above``. It replaces a link to something else."""
+        name = path.rpartition(b"/")[2]
+        here = above + b"/" + name if above else name
+        node = self._onto.node(here)
+        found = directory_at(here, self._onto) if node is not None and node.kind is Kind.SYMLINK else here
+        target = here if found is None else found
+        self._sources.setdefault(target, path)
+        if target != here:
+            self.moved[path] = target
+        return target
 
 
 def _both_directories(node: Node, other: Node | None) -> bool:

@@ -7,10 +7,9 @@ directories (``overlay.py``) or have come out of a tar stream (``tarball.py``); 
 from __future__ import annotations
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assembler.model.node import Kind, Node
 
@@ -20,12 +19,20 @@ if TYPE_CHECKING:
     from assembler.model.node import Content
 
 
+LARGE: Final = 1 << 20
+"""Bytes. Holes in smaller files are not worth a word (trap 17)."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """Something about ``path`` that a layer can't carry, or that its user should know."""
+    """Something about ``path`` that a layer can't carry, or that its user should know.
+
+    ``of_content`` says that it matters only where the layer holds the file's bytes.
+    """
 
     path: bytes
     what: str
+    of_content: bool = False
 
 
 class Tree(ABC):
@@ -129,9 +136,3 @@ def ancestors(path: bytes) -> Iterator[bytes]:
     while slash >= 0:
         yield path[:slash]
         slash = path.find(b"/", slash + 1)
-
-
-def shown(path: bytes) -> str:
-    """A path for people: absolute, and printable whatever its bytes are."""
-    text = "/" + os.fsdecode(path)
-    return text if text.isprintable() else ascii(text)[1:-1]

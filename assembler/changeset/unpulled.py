@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from assembler.model.node import Content
 
 LINKS: Final = frozenset({
-    b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libo32", b"libx32", b"var/run", b"var/lock",
+    b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libo32", b"libx32", b"usr/sbin", b"usr/lib64", b"usr/tmp",
+    b"var/run", b"var/lock",
 })  # fmt: skip
-"""Directories before the merge of /usr, and of /run; symlinks since (Debian 12, Ubuntu 20.04, Fedora 17)."""
+"""Directories before the merge of /usr, and of /run; symlinks since (Debian 12, Ubuntu 20.04, Fedora 17 and 42, Arch).
+
+Not those of images that boot (/opt and /usr/local, which lead to /var there): to look for them everywhere would cost
+megabytes of every base. Such a base wants ``--inspect-base``.
+"""
 
 _ROOT: Final = Node(Kind.DIRECTORY, 0o755)
 

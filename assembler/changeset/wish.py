@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from assembler.changeset.tree import Finding, ancestors, shown
+from assembler.changeset.tree import Finding, ancestors
 from assembler.errors import ChangesetError
 from assembler.layer.header import is_storable
-from assembler.model.node import Kind
+from assembler.model.node import Kind, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from assembler.changeset.rules import Rule, Rules
     from assembler.changeset.tree import Tree
@@ -39,9 +39,13 @@ class Pruned:
 
 @dataclass(slots=True)
 class Wish:
-    """``nodes`` holds what each path shall be; None means gone. Parents come before their children."""
+    """``nodes`` holds what each path shall be; None means gone. Parents come before their children.
+
+    ``kept`` are the rules of ``keep`` that matched something.
+    """
 
     nodes: dict[bytes, Node | None] = field(default_factory=dict)
+    kept: set[Rule] = field(default_factory=set)
     pruned: dict[Rule, Pruned] = field(default_factory=dict)
     findings: set[Finding] = field(default_factory=set)
 
@@ -52,20 +56,42 @@ def wish(
     """Filters ``candidates``. ``mounts`` are the paths that something was mounted on in the container."""
     result = Wish(pruned={rule: Pruned() for rule in prune.rules})
     stubs = (STUBS | _MOUNTED).union(mounts) - {b""}
-    is_stub = re.compile(b"(?:%s)(?:/|\\Z)" % b"|".join(map(re.escape, stubs)), re.DOTALL).match
+    is_stub = _matching(stubs)
+    keep_all = not keep
     for path, node in candidates:
         if not path or (is_stub(path) and base.node(path) is None):
             continue
         if rule := prune.match(path):
             _count(result.pruned[rule], node)
-        elif not keep or keep.match(path):
-            result.nodes[path] = _storable(path, node, result)
+        elif keep_all or _is_kept(path, keep, result):
+            if node is None or _is_storable(path, node, result):
+                result.nodes[path] = node
+            elif _has(base, path):
+                result.nodes[path] = None
         elif (node is None or node.kind is not Kind.DIRECTORY) and _is_directory(base.node(path)):
             # What was in a directory that is no more is gone, even if the directory itself is not ours to remove.
             below = (inner for inner in base.walk(path) if keep.match(inner) and not prune.match(inner))
             result.nodes.update((inner, None) for inner in below)
     _drop_empty_parents(result.nodes, base, stubs)
     return result
+
+
+def ours(base: Tree, mounts: Iterable[bytes], prune: Rules, keep: Rules) -> Callable[[bytes], bool]:
+    """Whether a path is one that ``wish`` has to speak of if it differs from the base's."""
+    stubs = (STUBS | _MOUNTED).union(mounts) - {b""}
+    is_stub, above_stubs = _matching(stubs), {directory for stub in stubs for directory in ancestors(stub)}
+
+    def is_ours(path: bytes) -> bool:
+        if prune.match(path) or (keep and not keep.match(path)):
+            return False
+        return not (path in above_stubs or is_stub(path)) or base.node(path) is not None
+
+    return is_ours
+
+
+def _matching(stubs: frozenset[bytes]) -> Callable[[bytes], object]:
+    """Whether a path is one of ``stubs``, or in one."""
+    return re.compile(b"(?:%s)(?:/|\\Z)" % b"|".join(map(re.escape, stubs)), re.DOTALL).match
 
 
 def selection(final: Tree, keep: Rules) -> Iterator[tuple[bytes, Node | None]]:
@@ -98,18 +124,32 @@ def _is_directory(node: Node | None) -> bool:
     return node is not None and node.kind is Kind.DIRECTORY
 
 
-def _storable(path: bytes, node: Node | None, result: Wish) -> Node | None:
-    if node is None:
-        return None
-    if b".wh." in path and not is_storable(path.rpartition(b"/")[2]):
+def _is_kept(path: bytes, keep: Rules, result: Wish) -> bool:
+    rule = keep.match(path)
+    if rule is not None:
+        result.kept.add(rule)
+    return rule is not None
+
+
+def _is_storable(path: bytes, node: Node, result: Wish) -> bool:
+    """Whether a layer can hold it; what it can't is told of. ChangesetError for a name that means something else."""
+    if b".wh." in path and not all(map(is_storable, path.split(b"/"))):
         raise ChangesetError(
             f"{shown(path)} can't be stored in a layer: names that begin with .wh. mean removals there",
             hint="Rename it in a step, or prune it.",
         )
     if node.kind is Kind.SOCKET:
         result.findings.add(Finding(path, "a socket, which tar can't hold, is not in the layer"))
-        return None
-    return node
+    elif node.kind is Kind.CHARACTER and node.device == (0, 0):
+        result.findings.add(Finding(path, "a device 0:0, which means a removal to overlays, is not in the layer"))
+    else:
+        return True
+    return False
+
+
+def _has(base: Tree, path: bytes) -> bool:
+    was = base.node(path)
+    return was is not None and was.kind is not Kind.SOCKET
 
 
 def _count(pruned: Pruned, node: Node | None) -> None:

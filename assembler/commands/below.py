@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.changeset.tarball import TarTree
-from assembler.changeset.tree import shown
 from assembler.changeset.unpulled import LINKS, UnpulledTree
 from assembler.image.origins import missing
 from assembler.layer.decompress import decompress
 from assembler.layer.pieces import Pieces
 from assembler.layer.read import read_tar
-from assembler.model.node import Kind, Node
+from assembler.model.node import Kind, Node, shown
 from assembler.model.size import human
 from assembler.registry.reading import stream_blob
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assembler import __version__
-from assembler.changeset.tree import shown
 from assembler.commands.attribution import Attribution
 from assembler.layer.decompress import decompress
+from assembler.model.node import shown
 from assembler.report.files import file_table
 from assembler.report.image import image_report
 from assembler.report.record import (

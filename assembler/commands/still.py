@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import Capture
 from assembler.changeset.tarball import TarTree, candidates
-from assembler.changeset.tree import ancestors, shown
+from assembler.changeset.tree import ancestors
 from assembler.errors import ChangesetError, RecipeError
 from assembler.layer.decompress import decompress
 from assembler.layer.entry import Entry
 from assembler.layer.header import END, header, padding
-from assembler.model.node import Kind, Node
+from assembler.model.node import Kind, Node, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import Capture, Result, changeset, prove_layer
 from assembler.changeset.rules import Rules
-from assembler.changeset.tree import EmptyTree, shown
+from assembler.changeset.tree import EmptyTree
 from assembler.changeset.unpulled import UnpulledTree
 from assembler.errors import ChangesetError
 from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble
 from assembler.image.origins import with_origins
 from assembler.layer.compress import compressor
 from assembler.layer.write import Layer, write_layer
+from assembler.model.node import shown
 from assembler.model.reference import Reference
 from assembler.model.size import human
 
@@ -64,6 +65,8 @@ def write_image(
         _check_unpulled(image, result, below, progress)
     for finding in result.findings:
         progress.warn(f"{shown(finding.path)}: {finding.what}")
+    for idle in result.idle:
+        progress.warn(f"image {image.name}: {idle}")
     layer = _write_layer(image, result, layout, progress)
     if prove_by is not None:
         start = prove_by()

@@ -25,6 +25,7 @@ _DEVICES: Final = b"%07o\0%07o\0"
 _NO_DEVICE: Final = _DEVICES % (0, 0)
 _NO_CHECKSUM: Final = b" " * 8
 _PAX_NAME: Final = b"././@PaxHeader"
+_PAX_MOST: Final = 1 << 20
 
 _NAME, _PREFIX, _LINK = 100, 155, 100
 _MAX_7: Final = 0o7777777
@@ -57,7 +58,7 @@ def header(entry: Entry) -> bytes:
         split = (b"", name[:_NAME])
     if len(link) > _LINK:
         records.append((b"linkpath", link))
-    if records and not _is_utf8(name, link):
+    if records and not _is_utf8(*(value for _, value in records)):
         records.append((b"hdrcharset", b"BINARY"))  # POSIX: values are UTF-8 unless this says otherwise
     if xattrs:
         records.extend(_xattr_records(xattrs))
@@ -128,6 +129,9 @@ def _pax(records: list[tuple[bytes, bytes]]) -> bytes:
     # hdrcharset comes first, as POSIX wants it before the values it speaks of; the others in order of their keyword.
     records.sort(key=lambda record: (record[0] != b"hdrcharset", record[0]))
     body = b"".join(_record(keyword, value) for keyword, value in records)
+    if len(body) > _PAX_MOST:
+        raise ImageError(f"names and extended attributes of {len(body)} bytes are more than readers of layers take",
+                         hint=f"Remove attributes in a step: Go's archive/tar takes {_PAX_MOST} bytes for each file.")
     head = _ustar(_PAX_NAME, _NUMBERS % (0o644, 0, 0, len(body), 0), b"x", b"", (0, 0), b"")
     return head + body + bytes(padding(len(body)))
 

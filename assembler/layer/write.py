@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 from assembler.errors import ChangesetError
 from assembler.layer.header import BLOCK, END, header, padding
 from assembler.model.digest import Digest
+from assembler.model.node import shown
 from assembler.model.oci import Descriptor
 
 if TYPE_CHECKING:
@@ -166,7 +167,10 @@ class _Chunks:
 
     def add_file(self, content: Content, size: int, path: bytes) -> None:
         file, offset = content
-        descriptor = os.open(file, _READ)
+        try:
+            descriptor = os.open(file, _READ)
+        except OSError as error:
+            raise _changed(f"{shown(path)} can not be read any more: {error.strerror}") from error
         try:
             if offset:
                 os.lseek(descriptor, offset, os.SEEK_SET)
@@ -174,10 +178,7 @@ class _Chunks:
             while left:
                 got = os.readv(descriptor, (self._view[self._used : self._used + left],))
                 if not got:
-                    raise ChangesetError(
-                        f"{os.fsdecode(path)} became {left} bytes shorter while it was read",
-                        hint="Something still writes in the container: end what the steps left running.",
-                    )
+                    raise _changed(f"{shown(path)} became {left} bytes shorter while it was read")
                 left -= got
                 self._advance(got if left else got + self._pad(self._used + got, padding(size)))
         finally:
@@ -201,6 +202,10 @@ class _Chunks:
         self.total += amount
         if self._used == CHUNK:
             self.flush()
+
+
+def _changed(what: str) -> ChangesetError:
+    return ChangesetError(what, hint="Something still writes in the container: end what the steps left running.")
 
 
 class _Stage(Generic[T]):

@@ -111,3 +111,9 @@ class Content(NamedTuple):
 
     file: bytes
     offset: int = 0
+
+
+def shown(path: bytes) -> str:
+    """A path for people: absolute, and printable whatever its bytes are."""
+    text = "/" + os.fsdecode(path)
+    return text if text.isprintable() else ascii(text)[1:-1]

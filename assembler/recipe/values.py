@@ -12,6 +12,7 @@ from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from assembler.errors import ImgasmError
+from assembler.model.globs import translate
 from assembler.model.reference import Reference
 from assembler.model.size import parse_size
 
@@ -53,6 +54,10 @@ def _scratch_path(text: str) -> str:
 def _glob(text: str) -> str:
     if not text.startswith("/") or ".." in text.split("/"):
         fail(f"{text!r} is not an absolute glob, such as /opt/nvidia/**")
+    try:
+        re.compile(translate(text))
+    except re.error as error:
+        fail(f"{text!r} is no glob: its set in brackets can not be read ({error.msg}); a bracket itself is [[]")
     return text
 
 
