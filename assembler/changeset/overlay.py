@@ -188,15 +188,9 @@ class OverlayTree(Tree):
             return False
         if stat.S_ISCHR(status.st_mode):
             return status.st_rdev == 0
-        return stat.S_ISREG(status.st_mode) and self._is_marked(file)
-
-    def _is_marked(self, file: bytes) -> bool:
-        """Whether an empty file is a whiteout: by its attribute, and only where its directory and root say "x"."""
-        if _xattr(file, self._whiteout_name) is None:
-            return False
-        directory = parent(file)
-        roots = (root for root in self._roots if directory == root or directory.startswith(root + b"/"))
-        return all(_xattr(place, self._opaque_name) == b"x" for place in (directory, max(roots, key=len)))
+        # An empty file with the attribute is one only in a directory whose own mark says that there are some.
+        is_named = stat.S_ISREG(status.st_mode) and _xattr(file, self._whiteout_name) is not None
+        return is_named and _xattr(parent(file), self._opaque_name) == b"x"
 
     def _make(self, file: bytes, status: os.stat_result, path: bytes) -> Node:
         names = _xattr_names(file)

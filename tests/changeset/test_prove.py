@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +86,22 @@ def found(right: Right, entries: list[Entry]) -> dict[str, str]:
 @pytest.mark.parametrize("path", [b"etc/changed", b"tmp/new", b"etc/two", b"opt", b"opt/app", b"tmp"])
 def test_an_entry_that_was_left_out_is_found(right: Right, path: bytes) -> None:
     assert "/" + path.decode() in found(right, right.without(path))
+
+
+@pytest.mark.parametrize("path", [b"etc/changed", b"etc/gone", b"opt/app"])
+def test_what_the_capture_overlooked_is_found(right: Right, path: bytes) -> None:
+    """The layer's maker and the proof are both not told of it; only the two trees can tell."""
+    blind = replace(right.capture, candidates={found: node for found, node in right.capture.candidates.items()
+                                               if found != path})  # fmt: skip
+    assert found(Right(blind, right.entries), right.without(path)).keys() == {"/" + path.decode()}
+
+
+@pytest.mark.parametrize("end", [b"", END[:512], END + bytes(9216)])
+def test_an_end_of_another_length_is_found(right: Right, end: bytes) -> None:
+    layer = layer_of(right.entries)[: -len(END)] + end
+    with pytest.raises(ChangesetError) as caught:
+        prove_layer(io.BytesIO(layer), right.capture, None, Rules(()), Rules(()))
+    assert "two blocks of zeros" in (caught.value.detail or caught.value.message)
 
 
 def test_a_missing_whiteout_is_found(right: Right) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from assembler.changeset.capture import changeset
+from assembler.changeset.rules import Rules
 from assembler.changeset.tarball import TarTree
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ImageError
@@ -60,6 +62,15 @@ def test_trap_14_every_drop_is_told() -> None:
         ]
 
 
+def test_trap_14_a_drop_that_leaves_nothing_to_write_is_told_as_well() -> None:
+    def container(root: Path) -> None:
+        os.setxattr(root / "f", "trusted.t", b"1")
+
+    with changed(lambda root: write(root / "f"), container=container) as made:
+        assert made.members() == {}
+        assert made.told() == {"f": "the attribute trusted.t is not in the layer"}
+
+
 def test_trap_15_capabilities_are_kept(traps: Made) -> None:
     found = traps.below("15_capabilities")
     values = {member.pax_headers["SCHILY.xattr.security.capability"].encode("utf-8", "surrogateescape")
@@ -88,6 +99,17 @@ def test_trap_17_sparse_files_are_written_in_full_and_told(traps: Made) -> None:
     assert traps.members()["17_sparse/holes"].size == (4 << 20) + 3
     assert traps.content("17_sparse/holes") == bytes(4 << 20) + b"end"
     assert "sparse" in traps.told()["17_sparse/holes"] and "4.19 MB in the layer" in traps.told()["17_sparse/holes"]
+
+
+def test_trap_17_an_export_tells_of_files_that_are_mostly_empty() -> None:
+    def container(root: Path) -> None:
+        with open(write(root / "holes"), "r+b") as file:
+            file.truncate(4 << 20)
+        write(root / "full", b"x" * (4 << 20))
+
+    with scene(lambda root: None, container=container) as done, done.exports() as capture:
+        found = changeset(capture, None, Rules(()), Rules(())).findings
+        assert [(finding.path, finding.what.partition(":")[0]) for finding in found] == [(b"holes", "is mostly empty")]
 
 
 def test_trap_18_devices_and_fifos(traps: Made) -> None:
@@ -167,6 +189,17 @@ def test_trap_23_what_ustar_can_not_hold_is_in_pax(traps: Made) -> None:
     assert found["\udce9" * 200].pax_headers["hdrcharset"] == "BINARY"
 
 
+def test_trap_23_the_charset_is_told_only_of_values_that_are_there() -> None:
+    link = Entry(b"\xff", Node(Kind.SYMLINK, 0o777, target=b"a" * 200))
+    assert b"hdrcharset" not in header(link) and b"hdrcharset" in header(link._replace(path=b"\xff" * 200))
+
+
+def test_trap_23_attributes_that_gos_readers_refuse_are_an_error() -> None:
+    attributes = tuple((b"user.%02d" % number, b"x" * 60_000) for number in range(20))
+    with pytest.raises(ImageError, match="more than readers of layers take"):
+        header(Entry(b"f", Node(Kind.REGULAR, 0o644, xattrs=attributes)))
+
+
 def test_trap_23_a_size_over_8_gib_is_in_pax() -> None:
     size = 8 << 30
     entry = Entry(b"big", Node(Kind.REGULAR, 0o644, size=size))
@@ -239,3 +272,12 @@ def test_the_root_directory_is_never_in_a_layer_and_told() -> None:
 def test_onto_nothing_the_whole_container_is_in_the_layer(traps: Made) -> None:
     made = make(traps.done, onto=EmptyTree())
     assert {os.fsencode(name) for name in made.members()} == set(traps.done.final)
+
+
+def test_trap_28_a_base_may_be_as_deep_as_it_likes() -> None:
+    deep = b"/".join([b"a"] * 1500)
+    tree = TarTree()
+    layers = ([Entry(deep, Node(Kind.FIFO, 0o644))], [Entry(b"a", None)])
+    for entries in layers:
+        tree.apply_layer(io.BytesIO(b"".join(map(header, entries)) + END))
+    assert list(tree.names(b"")) == [] and tree.node(deep) is None

@@ -9,12 +9,16 @@ import io
 import os
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from assembler.changeset.capture import changeset
 from assembler.changeset.overlay import Unreadable
+from assembler.changeset.rules import Rules
 from assembler.changeset.tarball import TarTree
+from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
 from tests.support import corpus
 from tests.support.corpus import OLD, link, write
@@ -79,6 +83,14 @@ def test_trap_05_names_that_mean_removals_are_an_error(name: str) -> None:
         make(done)
 
 
+def test_trap_05_so_are_directories_of_such_names_of_which_only_the_files_are_kept() -> None:
+    with (
+        scene(lambda root: None, container=lambda root: write(root / "d/.wh.x/lib.so")) as done,
+        pytest.raises(ChangesetError, match=r"/d/\.wh\.x/lib\.so can't be stored"),
+    ):
+        changeset(done.overlay(), EmptyTree(), Rules(()), Rules.of_patterns(["/d/*/*"]))
+
+
 def test_trap_06_a_removed_tree_is_one_whiteout(traps: Made) -> None:
     assert sorted(traps.below("06_removed")) == [".wh.d", ".wh.f", "e/.wh.a"]
 
@@ -96,6 +108,32 @@ def test_trap_06_whiteouts_in_the_form_of_attributes() -> None:
         with overlay(done.fresh("at"), [done.upper, *done.lowers]) as shown:
             assert sorted(path.name for path in (shown / "d").iterdir()) == ["a"]
         assert sorted(prove(make(done)).members()) == ["d/.wh.b"]
+
+
+@pytest.mark.parametrize("marked", [(), ("",)])
+def test_trap_06_the_attribute_means_nothing_where_its_directory_is_not_marked(marked: tuple[str, ...]) -> None:
+    with scene(lambda root: write(root / "d/a", OLD), container=lambda root: write(root / "d/b")) as done:
+        os.setxattr(write(done.upper / "d/a", b""), "trusted.overlay.whiteout", b"y")
+        for directory in marked:
+            os.setxattr(done.upper / directory, "trusted.overlay.opaque", b"x")
+        with overlay(done.fresh("at"), [done.upper, *done.lowers]) as shown:
+            assert sorted(path.name for path in (shown / "d").iterdir()) == ["a", "b"]
+        entries = changeset(done.overlay(), None, Rules(()), Rules(())).changeset.entries
+        assert sorted((entry.path, entry.is_whiteout) for entry in entries) == [(b"d/a", False), (b"d/b", False)]
+
+
+def test_trap_06_a_device_0_0_in_an_export_is_told_and_no_entry() -> None:
+    def node(name: str) -> bytes:
+        member = tarfile.TarInfo(name)
+        member.type, member.devmajor, member.devminor = tarfile.CHRTYPE, 0, 0
+        return member.tobuf()
+
+    with scene(lambda root: None, container=lambda root: write(root / "n/f")) as done:
+        exported = replace(done, final_export=node("n/dev0") + done.final_export)
+        with exported.exports() as capture:
+            found = changeset(capture, None, Rules(()), Rules(()))
+        assert [entry.path for entry in found.changeset.entries] == [b"n", b"n/f"]
+        assert [finding.path for finding in found.findings] == [b"n/dev0"]
 
 
 def test_trap_06_a_mount_for_users_keeps_its_marks_under_user() -> None:
@@ -145,6 +183,16 @@ def test_trap_08_files_without_data_are_read_through_the_layers_below() -> None:
         assert "trusted.overlay.metacopy" in os.listxattr(done.upper / "d/f")
         made = prove(make(done))
         assert made.content("d/f") == OLD * 1000
+
+
+def test_trap_08_a_file_whose_data_lie_below_is_not_sparse() -> None:
+    def container(root: Path) -> None:
+        (root / "f").chmod(0o600)
+
+    with scene(lambda root: write(root / "f", os.urandom(3 << 20)), container=container,
+               options="metacopy=on,index=off") as done:  # fmt: skip
+        assert (done.upper / "f").stat().st_blocks == 0
+        assert changeset(done.overlay(), None, Rules(()), Rules(())).findings == ()
 
 
 def test_trap_08_renamed_directories_are_refused() -> None:

@@ -119,6 +119,8 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
          '[[image]] #2 "z", budget.growth.percent: \'5\' is not a share; write it as "5%", or as a number of percent'),
         ('[[image]]\nname = "z"\nbudget = { paths = { "etc" = "1kB" } }',
          "[[image]] #2 \"z\", budget.paths.etc: 'etc' is not an absolute glob, such as /opt/nvidia/**"),
+        ('[prune]\npaths = ["/a[z-a]"]', "[prune], paths #1: '/a[z-a]' is no glob: its set in brackets can not be read "
+         "(bad character range z-a); a bracket itself is [[]"),
         ('[[image]]\nname = "z"\nbudget = { pead = 5 }',
          '[[image]] #2 "z", budget.pead: there is no such key; did you mean "peak"?'),
         ('[[image]]\nname = "z"\nmax_size = "6 gallons"', '[[image]] #2 "z", max_size: \'6 gallons\' is not a size; '
