@@ -44,7 +44,7 @@ def _component(part: bytes) -> bytes:
         elif char == b"?":
             expression += b"[^/]"
         elif char == b"[" and (end := part.find(b"]", index + 1)) > 0:
-            body = part[index:end].replace(b"\\", b"\\\\")
+            body = re.sub(rb"[\\\[&~|]", rb"\\\g<0>", part[index:end])  # these mean something in sets of re
             expression += b"[" + (b"^" + body[1:] if body[:1] == b"!" else body) + b"]"
             index = end + 1
         else:
