@@ -14,7 +14,7 @@ from assembler.commands.reading import Reader
 from assembler.commands.record import Outcome, make_record
 from assembler.commands.room import check_room
 from assembler.commands.still import still
-from assembler.commands.write_image import write_image
+from assembler.commands.write_image import Terms, write_images
 from assembler.engine.container import Bind, ContainerSpec
 from assembler.engine.overlay import OverlayDirs
 from assembler.engine.preflight import check_container_tmp
@@ -90,11 +90,9 @@ def build(
                   refresh=options.refresh, inspect=options.inspect_base)  # fmt: skip
     layout = Layout.create(options.output)
     with _files(recipe, engine, fetcher, bases, progress, options) as (capture, meter):
-        prove_by = options.clock if options.verify else None
-        outcomes = [
-            Outcome(image, write_image(image, capture, recipe, layout, bases, progress, clamp, prove_by=prove_by))
-            for image in recipe.images
-        ]
+        terms = Terms(clamp, options.clock if options.verify else None)
+        written = write_images(recipe, capture, layout, bases, progress, terms)
+        outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
         record = make_record(recipe, engine.info if engine else None, capture, meter, outcomes, layout)
     record = check_budgets(record, {image.name: image.budget for image in recipe.images}, baselines)
     record.save(layout.root)
