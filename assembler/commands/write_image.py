@@ -42,17 +42,6 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What holds for all images of a build: ``clamp`` is in seconds, ``prove_by`` a clock in seconds.
-
-    With ``prove_by`` each layer is proved before it is stored, and the clock tells what that cost.
-    """
-
-    clamp: int | None = None
-    prove_by: Callable[[], float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Draft:
     """A finished layer that the layout does not have yet: it vanishes with ``blob``, unless that is committed."""
 
@@ -64,9 +53,17 @@ class _Draft:
 
 
 def write_images(
-    recipe: Recipe, capture: Capture, layout: Layout, bases: Bases, progress: Progress, terms: Terms
+    recipe: Recipe,
+    capture: Capture,
+    layout: Layout,
+    bases: Bases,
+    progress: Progress,
+    *,
+    prove_by: Callable[[], float] | None = None,
 ) -> list[Written]:
     """Writes the recipe's images to ``layout`` and gives them their names there.
+
+    With ``prove_by``, a clock in seconds that tells what it costs, each layer is proved before.
 
     The layout stays as it was until every layer is written, and proved where that is wanted: an image that can't be
     made, or whose layer is refused, leaves neither blobs nor names behind, and none of the others does.
@@ -74,10 +71,10 @@ def write_images(
     All blobs are in the layout afterwards, but those of a base that was not pulled: index.json says where they are.
     """
     with ExitStack() as blobs:
-        drafts = [
-            _draft(image, recipe, capture, bases, progress, terms, blobs.enter_context(layout.new_blob(hashed=False)))
-            for image in recipe.images
-        ]
+        drafts = []
+        for image in recipe.images:
+            blob = blobs.enter_context(layout.new_blob(hashed=False))
+            drafts.append(_draft(image, recipe, capture, bases, blob, progress, prove_by))
         written = [_store(draft, recipe, layout, bases) for draft in drafts]
     for draft, one in zip(drafts, written, strict=True):
         below = draft.below
@@ -88,23 +85,30 @@ def write_images(
 
 
 def _draft(
-    image: Image, recipe: Recipe, capture: Capture, bases: Bases, progress: Progress, terms: Terms, blob: BlobWriter
+    image: Image,
+    recipe: Recipe,
+    capture: Capture,
+    bases: Bases,
+    blob: BlobWriter,
+    progress: Progress,
+    prove_by: Callable[[], float] | None,
 ) -> _Draft:
     below = bases.onto(image, recipe.base)
     tree = _tree(image, bases, below)
     prune, keep = Rules.of_prune(recipe.prune.presets, recipe.prune.paths), Rules.of_patterns(image.keep)
-    result = changeset(capture, tree, prune, keep, clamp=terms.clamp)
+    clamp = recipe.source_date_epoch
+    result = changeset(capture, tree, prune, keep, clamp=clamp)
     if below is not None and isinstance(tree, UnpulledTree):
         _check_unpulled(image, result, below, progress)
     for finding in result.findings:
         progress.warn(f"{shown(finding.path)}: {finding.what}")
     layer = _write_layer(image, result, blob, progress)
-    if terms.prove_by is not None:
-        start = terms.prove_by()
+    if prove_by is not None:
+        start = prove_by()
         with blob.reread() as written, progress.task(f"proof of {image.name}"):
-            proof = prove_layer(written, capture, tree, prune, keep, clamp=terms.clamp)
+            proof = prove_layer(written, capture, tree, prune, keep, clamp=clamp)
         progress.say(f"image {image.name}: proved, {proof.entries} entries for {proof.paths} paths, "
-                     f"{human(proof.bytes)} of contents read again in {terms.prove_by() - start:.1f} s")
+                     f"{human(proof.bytes)} of contents read again in {prove_by() - start:.1f} s")
     progress.say(f"image {image.name}: {layer.entries} entries, {human(layer.descriptor.size)} compressed")
     return _Draft(image, below, result, layer, blob)
 
@@ -119,7 +123,7 @@ def _store(draft: _Draft, recipe: Recipe, layout: Layout, bases: Bases) -> Writt
         layout,
         base,
         NewLayer(layer.descriptor, layer.diff_id, f"imgasm build {recipe.name}: {_story(recipe)}"),
-        Wishes(image.config, bases.platform, dict(image.annotations)),
+        Wishes(image.config, bases.platform, dict(image.annotations), recipe.created),
     )
     return Written(layer, draft.result, oci, base)
 

@@ -13,6 +13,7 @@ from assembler.recipe.values import (
     Baseline,
     Capability,
     ContainerPath,
+    Created,
     Duration,
     Environment,
     FileName,
@@ -217,7 +218,11 @@ class Document(Table):
 
     name: Name = Field(description="What the build is called.")
     source_date_epoch: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="No new file in a layer is later than this, in seconds since 1970.")
+        default=None, description="No new file in a layer is later than this, in seconds since 1970; steps find it in "
+        "SOURCE_DATE_EPOCH, which wins over this where imgasm itself finds it set.")
+    created: Created | None = Field(
+        default=None, description="When the images were made, as they tell it; by default they don't. "
+        '"2026-01-02T03:04:05Z", "source_date_epoch" or "now".')
     vars: dict[VariableName, str] = Field(
         default={}, description="What {{ name }} stands for; --set name=value overrides.")
     base: BaseTable
