@@ -30,7 +30,7 @@ class Mount:
 
 def read_mounts(mountinfo: bytes) -> list[Mount]:
     mounts = []
-    for line in mountinfo.splitlines():
+    for line in filter(None, mountinfo.split(b"\n")):  # splitlines would end a line at a name's carriage return, too
         before, _, after = line.partition(b" - ")
         kind, _, options = after.split(b" ", 2)
         mounts.append(Mount(unescape(before.split(b" ")[4]), kind.decode(), tuple(options.split(b","))))
