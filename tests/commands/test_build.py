@@ -15,6 +15,7 @@ import pytest
 
 from assembler.changeset.capture import changeset
 from assembler.changeset.rules import Rules
+from assembler.commands.libraries import LIBRARIES
 from assembler.commands.reading import Reader
 from assembler.layer.compress import compressor
 from assembler.layer.write import write_layer
@@ -152,6 +153,7 @@ def test_build_push_pull_run(cli: Cli, registry: DebianRegistry) -> None:
     assert entries(cli.directory / "build/sample", image["manifest"]) == [
         "opt/app/", "opt/.wh.old", "opt/app/run", "opt/app/word",
     ]  # fmt: skip
+    assert record["libraries"] == LIBRARIES
     steps = {step["name"]: step for step in record["steps"]}
     assert steps["write"]["added"] >= 3_000_000 and steps["tidy"]["removed"] == 3_000_000
     assert steps["write"]["scratch"] == 1_000_000
