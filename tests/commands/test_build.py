@@ -298,6 +298,19 @@ keep = ["/opt/app/word"]
 """
 
 
+def test_what_is_not_in_an_image_does_not_change_it(cli: Cli) -> None:
+    """Two machines whose bases differ in other files: an image onto scratch names no base, and is the same."""
+    recipe, records = cli.recipe(more=TINY), []
+    for number in ("1", "2"):
+        (cli.directory / f"more-{number}").write_text(number)
+        subprocess.run(["tar", "--append", "--file", "base.tar", f"more-{number}"], cwd=cli.directory, check=True)
+        records.append(json.loads(cli("build", recipe, "--engine", "docker", "--json", "--output", number).stdout))
+    sample, tiny = ([record["images"][position]["manifest"] for record in records] for position in (0, 1))
+    assert sample[0] != sample[1]
+    assert tiny[0] == tiny[1]
+    assert "annotations" not in json.loads((cli.directory / "1/blobs/sha256" / tiny[0][7:]).read_bytes())
+
+
 @pytest.fixture
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Beside docker."""
