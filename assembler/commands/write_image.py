@@ -77,9 +77,9 @@ def write_images(
             drafts.append(_draft(image, recipe, capture, bases, blob, progress, prove_by))
         written = [_store(draft, recipe, layout, bases) for draft in drafts]
     for draft, one in zip(drafts, written, strict=True):
-        below = draft.below
-        listed = with_origins(one.oci.descriptor, below.origins) if below is not None and below.far \
-            else one.oci.descriptor
+        below, listed = draft.below, one.oci.descriptor
+        if below is not None and below.far:
+            listed = with_origins(listed, below.origins)
         layout.tag(listed, Reference.parse(draft.image.reference or f"localhost/{draft.image.name}:latest"))
     return written
 

@@ -52,7 +52,9 @@ class BootstrapTable(Table):
     variant: Text = Field(default="minbase", description="mmdebstrap's --variant.")
     architecture: Text | None = Field(
         default=None, description="Debian's name, such as amd64; by default this machine's.")
-    mirror: Text | None = Field(default=None, description="URL of the package archive; by default mmdebstrap's choice.")
+    mirror: Text | None = Field(
+        default=None, description="URL of the package archive, or a line for apt's sources.list; a snapshot's pins the "
+        "base. By default mmdebstrap's choice.")
 
 
 class BaseTable(Table):
