@@ -5,7 +5,6 @@ Go writes null for an empty list or map, and every reader takes it; so do these.
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -14,8 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from assembler.errors import ImageError
 from assembler.model import media
 from assembler.model.digest import Digest
-
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+from assembler.model.moment import RFC_3339
 
 
 def _digest(text: str) -> str:
@@ -26,7 +24,7 @@ def _digest(text: str) -> str:
 
 
 def _time(text: str) -> str:
-    if not _RFC_3339.fullmatch(text):
+    if not RFC_3339.fullmatch(text):
         raise ValueError("not a time as RFC 3339 has it")
     datetime.fromisoformat(text[:19])
     return text
