@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import stat
 import subprocess
 import tempfile
+from collections import Counter
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,20 +20,26 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from assembler.changeset.capture import changeset, of_overlay
+from assembler.changeset.overlay import Unreadable
 from assembler.changeset.rules import Rules
 from assembler.changeset.tarball import TarTree
 from assembler.changeset.tree import EmptyTree
+from assembler.errors import ChangesetError
 from assembler.layer.header import END
 from tests.support import applier
 from tests.support.edits import ACL, PATHS, Edit, edits, perform
+from tests.support.exports import as_docker_has_it
+from tests.support.overlays import OPTIONS, overlay
 from tests.support.rootfs import Fact, Facts, groups
-from tests.support.scene import Goal, Scene, layer_of, scene, wished
+from tests.support.scene import STUBS, Goal, Scene, facts, layer_of, members_of, scene, wished, without_stubs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from assembler.changeset.capture import Capture
+    from assembler.changeset.capture import Capture, Result
     from assembler.changeset.order import Entries
+    from assembler.changeset.tree import Tree
 
 pytestmark = pytest.mark.root
 
@@ -51,26 +59,52 @@ class Case:
     container: list[Edit] = field(default_factory=list)
     prune: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    clamp: int | None = None
+    mounts: tuple[bytes, ...] = ()
 
     def chosen(self, path: bytes) -> bool:
         """Whether the container decides about ``path``, not the base."""
         keep, prune = Rules.of_patterns(self.keep), Rules.of_patterns(self.prune)
         return not prune.match(path) and (not keep or keep.match(path) is not None)
 
-    def scene(self) -> AbstractContextManager[Scene]:
+    def scene(self, options: str = OPTIONS) -> AbstractContextManager[Scene]:
         return scene(partial(perform, todo=self.below), partial(perform, todo=self.base),
-                     container=partial(perform, todo=self.container))
+                     container=partial(perform, todo=self.container), options=options)
+
+    def mounted(self, done: Scene) -> tuple[bytes, ...]:
+        """Something can be mounted only on what is there."""
+        return tuple(path for path in self.mounts if path in done.final)
+
+    def result(self, capture: Capture, onto: Tree | None = None) -> Result:
+        prune, keep = Rules.of_patterns(self.prune), Rules.of_patterns(self.keep)
+        return changeset(capture, onto, prune, keep, clamp=self.clamp)
 
     def entries(self, capture: Capture, *, scratch: bool = False) -> Entries:
-        prune, keep = Rules.of_patterns(self.prune), Rules.of_patterns(self.keep)
-        return changeset(capture, EmptyTree() if scratch else None, prune, keep).changeset.entries
+        return self.result(capture, EmptyTree() if scratch else None).changeset.entries
+
+    def own(self, done: Scene) -> Facts:
+        """What the container made, as a layer may tell of it: without engines' stubs, and no time after the clamp."""
+        own = without_stubs(done.base, done.final, self.mounted(done), self.chosen)
+        if self.clamp is None:
+            return own
+        return {path: replace(fact, mtime=min(fact.mtime, self.clamp)) for path, fact in own.items()}
+
+    def goal(self, done: Scene, entries: Entries) -> Goal:
+        written = frozenset(entry.path for entry in entries)
+        return Goal(wished(done.base, self.own(done), self.chosen), done.base, self.chosen, written)
 
 
 globs = st.lists(st.sampled_from(_GLOBS), max_size=2).map(tuple)
 without_sockets = edits.filter(lambda edit: edit.how != "socket")  # no image has one: tar can't hold it
+FULL = [
+    Edit("write", b"a/a/a", b"old\n"), Edit("write", b"a/b", b"x"), Edit("link", b"b/a", other=b"a/b"),
+    Edit("symlink", b"b/b", b"a"), Edit("write", b"b/c", b"y"), Edit("mkdir", b"c"), Edit("chmod", b"c", 0o1777),
+    Edit("device", b"c/a", (stat.S_IFCHR, (1, 3))), Edit("setxattr", b"a/a/a", ("user.a", b"1")),
+]  # fmt: skip
+"""A base for edits to meet something in."""
 cases = st.builds(
     Case,
-    below=st.lists(without_sockets, max_size=8),
+    below=st.builds(list.__add__, st.sampled_from(([], FULL)), st.lists(without_sockets, max_size=8)),
     base=st.lists(without_sockets, max_size=4),
     container=st.lists(edits, min_size=1, max_size=8),
     prune=st.one_of(st.just(()), globs),
@@ -120,26 +154,70 @@ def is_needed(make: Callable[[bytes], Facts], without: bytes, goal: Goal) -> boo
         return True
 
 
+def check(done: Scene, layer: bytes, entries: Entries, goal: Goal) -> None:
+    """Sound and irredundant, in both ways of applying."""
+    assert goal.missed(done.made_in_place(layer)) == []
+    assert goal.missed(done.made_isolated(layer)) == []
+    pieces = members_of(layer)
+    for left_out, entry in zip(range(len(pieces)), entries, strict=True):
+        without = b"".join(pieces[:left_out] + pieces[left_out + 1 :]) + END
+        needed = is_needed(done.made_in_place, without, goal) or is_needed(done.made_isolated, without, goal)
+        assert needed, f"{entry} is superfluous"
+
+
+full_cases = st.builds(
+    replace,
+    cases,
+    clamp=st.sampled_from((None, None, 0, 1_500_000_000)),
+    mounts=st.one_of(st.just(()), st.lists(st.sampled_from(PATHS), max_size=2).map(tuple)),
+)
+
+
 @past
-@examples(1500)
-@given(cases)
+@examples(3000)
+@given(full_cases)
 def test_a_layer_is_sound_irredundant_and_the_same_however_it_was_captured(case: Case) -> None:
     with case.scene() as done:
-        entries = case.entries(done.overlay())
+        result = case.result(done.overlay(case.mounted(done)))
+        entries = result.changeset.entries
         layer = layer_of(entries)
-        written = frozenset(entry.path for entry in entries)
-        goal = Goal(wished(done.base, done.final, case.chosen), done.base, case.chosen, written)
-        assert goal.missed(done.made_in_place(layer)) == []
-        assert goal.missed(done.made_isolated(layer)) == []
-        pieces = [layer_of([entry])[: -len(END)] for entry in entries]
-        assert b"".join(pieces) + END == layer
-        for left_out, entry in enumerate(entries):
-            without = b"".join(pieces[:left_out] + pieces[left_out + 1 :]) + END
-            needed = is_needed(done.made_in_place, without, goal) or is_needed(done.made_isolated, without, goal)
-            assert needed, f"{entry} is superfluous"
-        with done.exports(case.keep) as capture:
+        check(done, layer, entries, case.goal(done, entries))
+        assert_told(case, done, result)
+        with done.exports(case.keep, case.mounted(done)) as capture:
             assert layer_of(case.entries(capture)) == layer
         assert read_back(done.base_export, layer) == seen(done.made_in_place(layer))
+
+
+_DROPPED = re.compile(r"the attribute (.*?) is not in the layer", re.DOTALL)
+
+
+def assert_told(case: Case, done: Scene, result: Result) -> None:
+    """Whatever of the layer's files no tar can hold is told by name, and nothing else is."""
+    told = {(finding.path, label(finding.what)) for finding in result.findings}
+    due, may = set(), set()
+    for path, reasons in done.lost.items():
+        if case.chosen(path) and is_own(path, case, done):
+            may |= {(path, reason) for reason in reasons}
+            due |= {(path, "socket")} & may
+    for entry in result.changeset.entries:
+        if entry.node is None:
+            continue
+        lost = {(entry.path, reason) for reason in done.lost.get(entry.path, ())}
+        is_new = entry.path not in done.base or done.base[entry.path].itself != done.final[entry.path].itself
+        # What is repeated just as the base has it, or is another name for what was told of, may be told of or not.
+        due |= lost if is_new and entry.link is None else set()
+        may |= lost
+    assert due <= told <= may
+
+
+def is_own(path: bytes, case: Case, done: Scene) -> bool:
+    mounts = (*case.mounted(done), *STUBS)
+    return path in done.base or not any(path == stub or path.startswith(stub + b"/") for stub in mounts)
+
+
+def label(what: str) -> str:
+    found = _DROPPED.match(what)
+    return found[1] if found else "socket" if "socket" in what else "sparse" if "sparse" in what else what
 
 
 def read_back(*layers: bytes) -> dict[bytes, object]:
@@ -172,7 +250,8 @@ def seen(facts: Facts) -> dict[bytes, object]:
 def test_a_layer_for_scratch_holds_all_that_is_kept(case: Case) -> None:
     with case.scene() as done:
         layer = layer_of(case.entries(done.overlay(), scratch=True))
-        goal = Goal(wished({}, done.final, case.chosen), {}, case.chosen, frozenset(done.final))
+        own = without_stubs(done.base, done.final, (), case.chosen)
+        goal = Goal(wished({}, own, case.chosen), {}, case.chosen, frozenset(done.final))
         assert goal.missed(done.made_from_nothing(layer)) == []
         with done.exports(case.keep) as capture:
             assert layer_of(case.entries(capture, scratch=True)) == layer
@@ -188,3 +267,126 @@ def test_a_layer_is_the_same_on_another_file_system_in_another_order_by_more_thr
         for codec in ("zstd", "gzip"):
             here = layer_of(case.entries(done.overlay()), 1, codec)
             assert layer_of(case.entries(copied), 3, codec) == here
+
+
+OTHER_MOUNTS = {
+    "metacopy=on,index=off": True,  # which turns redirect_dir on
+    "metacopy=off,redirect_dir=on,index=off": True, "metacopy=off,redirect_dir=off,index=on": True,
+    "userxattr": False,
+}  # fmt: skip
+"""Whether such a mount may make of a container what only a mount can read."""
+HIDDEN = Case(below=FULL, container=[Edit("rename", b"a", other=b"d"), Edit("append", b"b/a", b"x")])
+
+
+def test_with_any_mount_options_the_directories_tell_the_whole_tree_or_are_refused() -> None:
+    """What can't be read is read from two exports, which know no options."""
+    outcomes: Counter[tuple[str, bool]] = Counter()
+
+    @example(HIDDEN, "metacopy=on,index=off")
+    @example(HIDDEN, "metacopy=off,redirect_dir=on,index=off")
+    @example(HIDDEN, "metacopy=off,redirect_dir=off,index=on")
+    @examples(400)
+    @given(cases, st.sampled_from(list(OTHER_MOUNTS)))
+    def each(case: Case, options: str) -> None:
+        with case.scene(options) as done:
+            with done.exports(case.keep) as capture:
+                entries = case.entries(capture)
+                layer = layer_of(entries)
+            goal = case.goal(done, entries)
+            assert goal.missed(done.made_in_place(layer)) == []
+            try:
+                read = layer_of(case.entries(done.overlay()))
+            except Unreadable:
+                outcomes[options, False] += 1
+            else:
+                outcomes[options, True] += 1
+                assert read == layer
+
+    each()
+    assert {options for options, is_read in outcomes if is_read} == OTHER_MOUNTS.keys()
+    assert {options for options, is_read in outcomes if not is_read} == {
+        options for options, may_hide in OTHER_MOUNTS.items() if may_hide}
+
+
+@past
+@examples(150)
+@given(cases)
+def test_whiteouts_in_the_form_of_attributes_are_whiteouts(case: Case) -> None:
+    """Linux 6.7 and later; what its mount shows is asked of the kernel."""
+    with case.scene() as done:
+        layer = layer_of(case.entries(done.overlay()))
+        for directory in (done.upper, *done.lowers):
+            mark_whiteouts(directory)
+        with overlay(done.fresh("at"), [done.upper, *done.lowers]) as shown:
+            assert facts(shown).keys() == done.final.keys()
+        assert layer_of(case.entries(done.overlay())) == layer
+
+
+def mark_whiteouts(root: Path) -> None:
+    """Makes whiteouts marked empty files, where the kernel looks for these: not in an opaque directory."""
+    for directory, _, names in os.walk(os.fsencode(root)):
+        files = [os.path.join(directory, name) for name in names]
+        whiteouts = [file for file in files if is_whiteout(os.lstat(file))]
+        if whiteouts and "trusted.overlay.opaque" not in os.listxattr(directory):
+            for file in whiteouts:
+                os.unlink(file)
+                open(file, "xb").close()
+                os.setxattr(file, "trusted.overlay.whiteout", b"y")
+            os.setxattr(directory, "trusted.overlay.opaque", b"x")
+            os.setxattr(root, "trusted.overlay.opaque", b"x")
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+MEANT_AS_REMOVALS = (b".wh.a", b"a/.wh.", b"b/.wh..wh..opq", b".wh.d/x")
+PRUNED = ((), ("/.wh.a", "/a/**"), ("**/.wh.*",))
+
+
+def test_a_name_that_would_mean_a_removal_is_an_error_unless_it_is_pruned() -> None:
+    outcomes: Counter[bool] = Counter()
+
+    @examples(150)
+    @given(cases, st.sampled_from(MEANT_AS_REMOVALS), st.integers(0, 8), st.sampled_from(PRUNED))
+    def each(case: Case, path: bytes, at: int, prune: tuple[str, ...]) -> None:
+        todo = [*case.container[:at], Edit("write", path, b"x"), *case.container[at:]]
+        changed = replace(case, container=todo, prune=prune)
+        with changed.scene() as done:
+            named = [path for path in changed.own(done) if changed.chosen(path) and b"/.wh." in b"/" + path]
+            outcomes[bool(named)] += 1
+            with done.exports(case.keep) as exported:
+                for capture in (done.overlay(), exported):
+                    if named:
+                        with pytest.raises(ChangesetError, match="can't be stored in a layer"):
+                            changed.entries(capture)
+                    else:
+                        entries = changed.entries(capture)
+                        assert changed.goal(done, entries).missed(done.made_in_place(layer_of(entries))) == []
+
+    each()
+    assert outcomes[True] > 20 < outcomes[False]
+
+
+def plain(facts: Facts) -> Facts:
+    """Without the attributes that Docker's export lacks."""
+    return {path: replace(fact, xattrs=tuple(pair for pair in fact.xattrs if pair[0] == "security.capability"))
+            for path, fact in facts.items()}
+
+
+@past
+@examples(300)
+@given(cases)
+def test_dockers_exports_make_the_same_layer_but_for_attributes_that_they_lack(case: Case) -> None:
+    with case.scene() as done:
+        docker = replace(done, base_export=as_docker_has_it(done.base_export),
+                         final_export=as_docker_has_it(done.final_export))
+        with docker.exports(case.keep) as capture:
+            entries = case.entries(capture)
+            layer = layer_of(entries)
+        assert set(re.findall(rb"SCHILY\.xattr\.([a-z.]*)=", layer)) <= {b"security.capability"}
+        if plain(done.base) == done.base and plain(done.final) == done.final:
+            assert layer == layer_of(case.entries(done.overlay()))
+        seen_by_docker = replace(done, base=plain(done.base), final=plain(done.final))
+        goal = case.goal(seen_by_docker, entries)
+        assert goal.missed(plain(done.made_in_place(layer))) == []

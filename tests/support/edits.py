@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import stat
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +27,26 @@ ACL = bytes.fromhex(
 )
 XATTRS = (
     ("user.a", b"1"), ("user.a", b"\0\n=\xff"), ("user.b", b""), ("user.\u00e4", b"2"), ("trusted.t", b"3"),
+    ("user.overlay.opaque", b"y"), ("trusted.overlay.mine", b"1"),
     ("security.capability", bytes.fromhex("0100000200040000000000000000000000000000")),
+    ("security.capability", bytes.fromhex("0100000300040000000000000000000000000000" "e8030000")),
     ("system.posix_acl_access", ACL), ("system.posix_acl_default", ACL),
 )  # fmt: skip
+DEVICES = (
+    (stat.S_IFCHR, (7, 300)), (stat.S_IFBLK, (7, 300)), (stat.S_IFCHR, (1, 3)), (stat.S_IFCHR, (4095, 2**20 - 1)),
+    (stat.S_IFBLK, (0, 0)),  # the character device 0:0 is a whiteout, which an overlay lets nobody make
+)  # fmt: skip
+HOLE = (1 << 20) + 4096
+"""What imgasm tells of as sparse is larger than 1 MiB."""
+TARGETS = (b"a", b"../b", b"/c", b"t" * 120, b"\xff")
 _NAMES = (b"a", b"b", b"c")
 _ODD = (
     b"a/b\nc", b"\xff\xfe", b"a.wh.b", b"b/" + b"n" * 110, b"c/" + b"m" * 255, b"\xe2\x80\xa8", b" ", b"a/-", b"a/*",
-    b"d" * 120 + b"/" + b"e" * 150 + b"/f",
+    b"d" * 120 + b"/" + b"e" * 150 + b"/f", b"dev/a", b".dockerenv",
 )  # fmt: skip
 _SHALLOW = (*_NAMES, *(one + b"/" + two for one in _NAMES for two in _NAMES))
 _DEEP = tuple(one + b"/" + two + b"/" + three for one in _NAMES[:2] for two in _NAMES[:2] for three in _NAMES[:2])
-PATHS = (*_SHALLOW, *_SHALLOW, *_DEEP, *_ODD)
+PATHS = (*_NAMES, *_SHALLOW, *_SHALLOW, *_DEEP, *_ODD)
 """Few names, so that edits meet."""
 
 
@@ -51,19 +61,15 @@ class Edit:
 
 
 paths = st.sampled_from(PATHS)
+_ALONE = ("mkdir", "remove", "remake", "rewrite", "copy_up", "chmod_back", "forget", "fifo", "socket", "sparse")
+_VALUES = {"write": CONTENTS, "append": CONTENTS, "symlink": TARGETS, "chmod": MODES, "chown": OWNERS, "touch": TIMES,
+           "setxattr": XATTRS, "device": DEVICES}  # fmt: skip
+# A branch for each, or what has no value would be rare.
 edits = st.one_of(
-    st.builds(Edit, st.just("write"), paths, st.sampled_from(CONTENTS)),
-    st.builds(Edit, st.sampled_from(("mkdir", "remove", "fifo", "socket", "rewrite", "copy_up", "chmod_back", "remake",
-                                     "forget")), paths),
-    st.builds(Edit, st.just("append"), paths, st.sampled_from(CONTENTS)),
-    st.builds(Edit, st.just("symlink"), paths, st.sampled_from((b"a", b"../b", b"/c", b"t" * 120, b"\xff"))),
-    st.builds(Edit, st.sampled_from(("link", "rename", "link", "rename")), paths, other=paths),
-    st.builds(Edit, st.just("chmod"), paths, st.sampled_from(MODES)),
-    st.builds(Edit, st.just("chown"), paths, st.sampled_from(OWNERS)),
-    st.builds(Edit, st.just("touch"), paths, st.sampled_from(TIMES)),
-    st.builds(Edit, st.just("setxattr"), paths, st.sampled_from(XATTRS)),
-    st.builds(Edit, st.just("device"), paths, st.sampled_from((stat.S_IFCHR, stat.S_IFBLK))),
-)  # fmt: skip
+    *(st.builds(Edit, st.just(how), paths, st.sampled_from(values)) for how, values in _VALUES.items()),
+    *(st.builds(Edit, st.just(how), paths) for how in (*_ALONE, "remove", "remake")),
+    *(st.builds(Edit, st.just(how), paths, other=paths) for how in ("link", "rename", "link", "rename")),
+)
 
 
 def perform(directory: Path, todo: Sequence[Edit]) -> None:
@@ -148,6 +154,13 @@ def _link(file: bytes, other: bytes) -> None:
         os.link(other, file, follow_symlinks=False)
 
 
+def _sparse(file: bytes, _: object) -> None:
+    _write(file, b"")
+    with open(file, "r+b") as stream:
+        stream.seek(HOLE)
+        stream.write(b"end")
+
+
 def _rename(file: bytes, other: bytes) -> None:
     """mv: a directory that the overlay can't rename (EXDEV, for redirect_dir is off) is copied and removed."""
     try:
@@ -155,18 +168,12 @@ def _rename(file: bytes, other: bytes) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        shutil.copytree(os.fsdecode(file), os.fsdecode(other), symlinks=True, copy_function=_copy)
-        shutil.rmtree(file)
+        subprocess.run(["mv", "--no-target-directory", file, other], check=False, capture_output=True)
 
 
-def _copy(source: str, target: str) -> None:
-    if stat.S_ISREG(os.lstat(source).st_mode):
-        shutil.copy2(source, target, follow_symlinks=False)
-
-
-def _node(file: bytes, kind: int) -> None:
+def _node(file: bytes, kind: int, device: tuple[int, int] = (0, 0)) -> None:
     _remove(file)
-    os.mknod(file, kind | 0o640, os.makedev(7, 300))
+    os.mknod(file, kind | 0o640, os.makedev(*device))
 
 
 def _socket(file: bytes, _: object) -> None:
@@ -213,8 +220,9 @@ def _forget(file: bytes, _: object) -> None:
 
 
 _HOW: dict[str, Callable[[bytes, Any], None]] = {
-    "write": _write, "append": _append, "rewrite": _rewrite, "mkdir": _mkdir, "remake": _remake, "remove": _remove,
-    "symlink": _symlink, "link": _link, "rename": _rename, "device": _node, "socket": _socket, "chmod": _chmod,
-    "chmod_back": _chmod_back, "copy_up": _copy_up, "chown": _chown, "touch": _touch, "setxattr": _setxattr,
-    "forget": _forget, "fifo": lambda file, _: _node(file, stat.S_IFIFO),
+    "write": _write, "append": _append, "rewrite": _rewrite, "sparse": _sparse, "mkdir": _mkdir, "remake": _remake,
+    "remove": _remove, "symlink": _symlink, "link": _link, "rename": _rename, "socket": _socket, "copy_up": _copy_up,
+    "fifo": lambda file, _: _node(file, stat.S_IFIFO), "device": lambda file, what: _node(file, *what),
+    "chmod": _chmod, "chmod_back": _chmod_back, "chown": _chown, "touch": _touch, "setxattr": _setxattr,
+    "forget": _forget,
 }  # fmt: skip

@@ -31,6 +31,21 @@ def export(root: Path) -> bytes:
     return stream.getvalue()
 
 
+def as_docker_has_it(tar: bytes) -> bytes:
+    """The same export as Docker really writes it: of all extended attributes only file capabilities are there."""
+    stream = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(tar), encoding="utf-8", errors="surrogateescape") as whole,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8",
+                     errors="surrogateescape") as bare,
+    ):  # fmt: skip
+        for member in whole:
+            member.pax_headers = {key: value for key, value in member.pax_headers.items()
+                                  if not key.startswith("SCHILY.xattr.") or key == "SCHILY.xattr.security.capability"}
+            bare.addfile(member, whole.extractfile(member) if member.isreg() else None)
+    return stream.getvalue()
+
+
 def _walk(directory: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
     for name in os.listdir(directory):
         file = os.path.join(directory, name)
