@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.model.node import Kind, Node
+from assembler.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -133,5 +134,4 @@ def ancestors(path: bytes) -> Iterator[bytes]:
 
 def shown(path: bytes) -> str:
     """A path for people: absolute, and printable whatever its bytes are."""
-    text = "/" + os.fsdecode(path)
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return printable("/" + os.fsdecode(path))
