@@ -109,9 +109,16 @@ def _verify(root: Path, progress: Progress, name: str | None = None) -> list[Fin
     layout = Layout(root)
     if not any((root / part).exists() for part in ("oci-layout", "index.json", "blobs")):
         layout = Layout.open(root)  # which says why it is none
-    total = sum(layout.path(digest).lstat().st_size for digest in layout.blobs())
-    with progress.task(f"verifying {root.name}", total=total) as task:
+    with progress.task(f"verifying {root.name}", total=_size(layout)) as task:
         return verify(layout, task.advance, name)
+
+
+def _size(layout: Layout) -> int | None:
+    """Bytes of all blobs; None where not even that can be read, which is a finding later."""
+    try:
+        return sum(layout.path(digest).lstat().st_size for digest in layout.blobs())
+    except OSError:
+        return None
 
 
 def refuse(what: str, findings: Sequence[Finding], *, strict: bool = False) -> None:

@@ -60,11 +60,18 @@ class Inventory:
             self._note("error", "blobs", "is not there")
         elif blobs.is_symlink() or not blobs.is_dir():
             self._note("error", "blobs", "is no directory")
-        for directory in real_files(blobs):
+        for directory in self._files(blobs):
             if directory.is_symlink() or not directory.is_dir():
                 self._note("error", f"blobs/{directory.name}", "is no directory, so it holds no algorithm's blobs")
-            for path in real_files(directory):
+            for path in self._files(directory):
                 self._blob(path)
+
+    def _files(self, directory: Path) -> list[Path]:
+        try:
+            return real_files(directory)
+        except OSError as error:
+            self._note("error", str(directory.relative_to(self._store.root)), reason(error))
+            return []
 
     def _blob(self, path: Path) -> None:
         where = f"blobs/{path.parent.name}/{path.name}"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from assembler.errors import ImageError
 from assembler.image import spec
 from assembler.image.inventory import Findings, reason, where_of
-from assembler.layer.check import Files, check_layer
+from assembler.layer.check import check_layer
 from assembler.layer.decompress import decompress
+from assembler.layer.paths import Files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

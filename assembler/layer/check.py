@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Final
 from assembler.errors import ImageError
 from assembler.layer import fields
 from assembler.layer.entry import WHITEOUT_PREFIX, Entry
-from assembler.layer.findings import Finding, Notes, Severity
+from assembler.layer.findings import Notes
 from assembler.layer.header import header
-from assembler.layer.paths import Files
 from assembler.layer.read import BLOCK
 from assembler.layer.salvage import Salvager
 from assembler.model.node import Kind
 
 if TYPE_CHECKING:
+    from assembler.layer.findings import Finding
+    from assembler.layer.paths import Files
     from assembler.layer.read import Member, Readable
-
-__all__ = ["Files", "Finding", "Severity", "check_layer"]
 
 _OPAQUE: Final = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
 _LARGEST_ID: Final = (1 << 31) - 1

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from assembler.errors import ImageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _MOST_NAMES: Final = 2_000_000
 _MOST_BYTES: Final = 256 << 20
@@ -65,13 +62,14 @@ class Files:
             found = found.children.get(name) if found is not None else None
         return found
 
-    def above(self, path: bytes) -> Iterator[Node | None]:
+    def above(self, path: bytes) -> list[Node | None]:
         """The directories that ``path`` is in, the root first; None for those that are not there."""
-        found: Node | None = self._root
-        yield found
+        node: Node | None = self._root
+        found = [node]
         for name in path.split(b"/")[:-1]:
-            found = found.children.get(name) if found is not None else None
-            yield found
+            node = node.children.get(name) if node is not None else None
+            found.append(node)
+        return found
 
     def make(self, path: bytes) -> Node:
         """The node of ``path``, with all above it."""

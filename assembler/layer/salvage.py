@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 HIDDEN: Final = "bytes hidden in padding"
 _LINKS: Final = (HARD_LINK, b"2")
 _DIRECTORY: Final = b"5"
+_TEXTS: Final = [slice(0, 100), slice(157, 257)]
+_GNU_TEXTS: Final = [*_TEXTS, slice(265, 297), slice(297, 329)]
+_USTAR_TEXTS: Final = [*_GNU_TEXTS, slice(345, 500)]
 
 
 class Salvager(TarReader):
@@ -33,7 +36,7 @@ class Salvager(TarReader):
 
     def _leave(self, member: Member) -> None:
         self._source.skip(self._left)
-        if any(self._source.exactly(-member.size % BLOCK)):
+        if member.size % BLOCK and self._source.exactly(-member.size % BLOCK).strip(b"\0"):
             self._note(HIDDEN, member.name)
 
     def _extend(self, extensions: dict[bytes, bytes], block: bytes, flag: bytes) -> None:
@@ -51,7 +54,7 @@ class Salvager(TarReader):
     def _extension(self, block: bytes) -> bytes:
         size = fields.count({}, b"size", block[124:136])
         data = self._source.exactly(size + -size % BLOCK)
-        if any(data[size:]):
+        if data[size:].strip(b"\0"):
             self._note(HIDDEN, None)
         return data[:size]
 
@@ -103,15 +106,11 @@ def _text(field: bytes, record: bytes | None) -> bytes:
 
 def _hides_bytes(block: bytes) -> bool:
     """Whether anything stands in a header where nothing is read: behind a text's NUL, or behind the last field."""
-    texts = [block[:100], block[157:257]]
+    texts, rest = _TEXTS, block[257:329] + block[345:]  # GNU's tar has device numbers in V7 headers, too
     if block[257:263] == b"ustar\0":
-        texts += (block[265:297], block[297:329], block[345:500])
-        rest = block[500:]
+        texts, rest = _USTAR_TEXTS, block[500:]
     elif block[257:265] == b"ustar  \0":
-        texts += (block[265:297], block[297:329])
-        rest = block[495:]  # GNU's fields for sparse files and times take the prefix's place
-    else:
-        rest = block[257:329] + block[345:]  # GNU's tar has device numbers in V7 headers, too
-    if block[156:157] not in _LINKS and any(block[157:257]):
+        texts, rest = _GNU_TEXTS, block[495:]  # GNU's fields for sparse files and times take the prefix's place
+    if rest.strip(b"\0") or (block[157] and block[156:157] not in _LINKS):
         return True
-    return any(rest) or any(any(text.partition(b"\0")[2]) for text in texts)
+    return any(block[field].rstrip(b"\0").find(b"\0") >= 0 for field in texts)

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from imagemaking import add_image, add_layer, pack, run, tarball
 
 from assembler.commands.verify import verify_layout
@@ -464,15 +466,19 @@ def test_blobs_that_can_not_be_read_are_findings() -> None:
         layout = Layout.create(Path(directory, "layout"))
         with_blob(layout, lambda path: path.chmod(0))
         layout.put_bytes("", b"stray")
+        (layout.root / "blobs" / "sha512").mkdir(mode=0)
         Path(directory).chmod(0o755)
         mine = os.geteuid()
         os.seteuid(65534 if mine == 0 else mine)
         try:
-            findings = found(layout)
+            with pytest.raises(ImageError, match="has 2 problems") as caught:
+                verify_layout(layout.root, SilentProgress())
         finally:
             os.seteuid(mine)
-    assert len(findings) == 2 and findings[1] == ("warning", "5 bytes that no image refers to")
-    assert findings[0][0] == "error" and "can not be read: Permission denied" in findings[0][1]
+    first, second, third = (caught.value.detail or "").splitlines()
+    assert first.startswith("error: blobs/sha256/") and "can not be read: Permission denied" in first
+    assert second == "error: blobs/sha512: can not be read: Permission denied"
+    assert third.endswith("5 bytes that no image refers to")
 
 
 # Files that are not where blobs should be
@@ -603,3 +609,37 @@ def test_no_layout_no_findings(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no OCI layout"):
         verify_layout(tmp_path, SilentProgress())
     assert os.listdir(tmp_path) == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+    | st.sampled_from([media.OCI_MANIFEST, media.OCI_INDEX, media.OCI_LAYER, str(Digest.of(b"")), "e30="]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["mediaType", "digest", "size", "data", "platform", "os", "config", "layers", "manifests",
+                         "rootfs", "diff_ids", "history", "annotations", "urls", "subject", "artifactType"]),
+        inner, max_size=4),
+    max_leaves=8,
+)
+KEYS = ["mediaType", "schemaVersion", "config", "layers", "manifests", "rootfs", "history", "os", "annotations",
+        "subject", "artifactType", "platform", "digest", "size", "data"]
+
+
+@given(st.sampled_from(["index", "entry", "manifest", "config", "layer"]), st.sampled_from(KEYS), JSON)
+@settings(deadline=None, max_examples=300)
+def test_fuzz_whatever_is_in_a_document_is_a_finding(where: str, key: str, value: Any) -> None:
+    """One key of one document is anything at all: never a traceback, and every digest still right."""
+    changes: dict[str, dict[str, Any]] = {where: {key: value}}
+    with tempfile.TemporaryDirectory() as directory:
+        layout = Layout.create(Path(directory))
+        image = add_image(layout, LOWER)
+        (layer, _), = image.layers
+        config = layout.put_bytes(media.OCI_CONFIG, canonical_json({**image.config, **changes.get("config", {})}))
+        manifest = layout.put_bytes(media.OCI_MANIFEST, canonical_json({
+            **image.manifest, "config": config.to_json(), "layers": [{**layer.to_json(), **changes.get("layer", {})}],
+            **changes.get("manifest", {})}))
+        index = {"schemaVersion": 2, "manifests": [{**manifest.to_json(), **changes.get("entry", {})}],
+                 **changes.get("index", {})}
+        (layout.root / "index.json").write_bytes(canonical_json(index))
+        for finding in verify(layout):
+            assert finding.what.isprintable()
+            assert "the bytes are not what the name says" not in finding.what

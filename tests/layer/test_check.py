@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from assembler.layer.check import Files, Finding, check_layer
+from assembler.layer.check import check_layer
 from assembler.layer.entry import Entry
+from assembler.layer.findings import Finding
 from assembler.layer.header import END, header
+from assembler.layer.paths import Files
 from assembler.model.node import Kind, Node
 
 D, F, L, S, C = tarfile.DIRTYPE, tarfile.REGTYPE, tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE
@@ -320,3 +324,19 @@ def test_more_names_than_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyP
     found = check(layer(*(entry(f"f{number}") for number in range(60))))
     assert [text for _, text in found] == [
         "the image has more than 50 names, or names of more than 268435456 bytes; the rest was not read"]
+
+
+SEED = layer(
+    entry("d", D), entry("d/" + "n" * 200, content=b"x" * 700, pax_headers={"SCHILY.xattr.user.a": "1"}),
+    entry("l", L, linkname="d"), entry("d/.wh.gone"), entry("d/.wh..wh..opq"), entry("s", S, linkname="d"),
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(SEED) - 1), st.binary(min_size=1, max_size=12)), min_size=1, max_size=4))
+@settings(deadline=None)
+def test_fuzz_whatever_is_in_a_tar_is_a_finding(edits: list[tuple[int, bytes]]) -> None:
+    data = SEED
+    for at, replacement in edits:
+        data = spoilt(data, at, replacement[: 512 - at % 512])[: len(SEED)]
+    for finding in check_layer(io.BytesIO(data), Files(), "layer"):
+        assert finding.what.isprintable()
