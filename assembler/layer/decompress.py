@@ -29,6 +29,8 @@ _LARGEST_WINDOW: Final = 128 << 20
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE: Final = b"\x2a\x4d\x18"
+_NO_TIMES: Final = (bytes(4), b"\x00\x09\x6e\x88")
+"""None, and Go's zero time cut to 32 bits, which pgzip writes for umoci and podman: neither depends on the host."""
 _NAME_OR_COMMENT: Final = 0x18
 _ERRORS: Final = (cast("type[Exception]", zlib_ng.error), zstandard.ZstdError)
 
@@ -117,7 +119,7 @@ class Unpacked:
         return start
 
     def _gzip(self, head: bytes) -> _Decoder:
-        self.is_dated = self.is_dated or any(head[4:8]) or bool(head[3:4] and head[3] & _NAME_OR_COMMENT)
+        self.is_dated = self.is_dated or head[4:8] not in _NO_TIMES or bool(head[3:4] and head[3] & _NAME_OR_COMMENT)
         decoder: _Decoder = zlib_ng.decompressobj(31)
         return decoder
 

@@ -22,7 +22,7 @@ from assembler.commands.verify import verify_layout
 from assembler.errors import ImageError
 from assembler.image.annotations import FULL_NAME, REF_NAME
 from assembler.image.assemble import write_index
-from assembler.image.image import Image
+from assembler.image.image import Image, read_image
 from assembler.image.layout import Layout
 from assembler.image.origins import with_origins
 from assembler.image.verify import verify
@@ -66,6 +66,20 @@ def test_what_skopeo_and_umoci_write_is_right(layout: Layout, tmp_path: Path) ->
     run("umoci", "config", "--image", f"{tmp_path / 'copy'}:1", "--config.cmd", "sh", "--author", "me")
     run("umoci", "gc", "--layout", tmp_path / "copy")
     assert found(Layout.open(tmp_path / "copy")) == []
+
+
+def test_what_umoci_packs_is_right(tmp_path: Path) -> None:
+    layout, bundle = tmp_path / "umoci", tmp_path / "bundle"
+    run("umoci", "init", "--layout", layout)
+    run("umoci", "new", "--image", f"{layout}:1")
+    for change in (lambda root: (root / "a").write_bytes(b"1"), lambda root: (root / "a").unlink()):
+        run("umoci", "unpack", "--image", f"{layout}:1", bundle)
+        change(bundle / "rootfs")
+        run("umoci", "repack", "--image", f"{layout}:1", bundle)
+        shutil.rmtree(bundle)
+    run("umoci", "gc", "--layout", layout)
+    assert found(Layout.open(layout)) == []
+    assert len(read_image(Layout.open(layout)).layers) == 2
 
 
 def with_manifest(layout: Layout, **changes: Any) -> None:
