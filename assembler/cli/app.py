@@ -11,6 +11,7 @@ import typer
 from assembler import __version__
 from assembler.cli import building, copying, images, registries, reports
 from assembler.cli.terminal import Terminal
+from assembler.commands.libraries import LIBRARIES
 from assembler.errors import INTERRUPTED, ImgasmError
 
 if TYPE_CHECKING:
@@ -52,14 +53,17 @@ class Signalled(BaseException):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"imgasm {__version__}")  # noqa: T201
+        libraries = ", ".join(f"{name} {version}" for name, version in LIBRARIES.items())
+        print(f"imgasm {__version__}\n{libraries}")  # noqa: T201
         raise typer.Exit
 
 
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True,
+                     help="Print the versions of imgasm and of what compresses its layers."),
     ] = False,
 ) -> None:
     pass

@@ -52,6 +52,7 @@ def build(
     refresh: options.Refresh = False,
     inspect_base: options.InspectBase = False,
     verify: options.Verify = False,
+    created: options.Created = None,
     platform: options.PlatformOption = None,
     html: faces.Html = None,
     svg: faces.Svg = None,
@@ -63,7 +64,7 @@ def build(
 ) -> None:
     """Run the recipe's steps in one container, and write each of its images with one new layer to an OCI layout.
 
-    SOURCE_DATE_EPOCH, where set, is the latest time that a new file in the layer can have.
+    SOURCE_DATE_EPOCH, where set, is the latest time that a new file in the layer can have; the steps find it set, too.
     """
     terminal = Terminal(verbose=verbose, quiet=quiet)
     wanted = open_recipe(recipe, options.overrides(settings))
@@ -86,6 +87,8 @@ def build(
                 way=capture.value,
                 keep_container=keep_container,
                 clamp=surroundings.source_date_epoch(),
+                created=options.created(created),
+                now=time.time(),
                 refresh=refresh,
             ),
         )

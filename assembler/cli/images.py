@@ -13,12 +13,19 @@ from assembler.cli import connection, options, surroundings
 from assembler.cli.show import emit
 from assembler.cli.terminal import Terminal
 from assembler.commands.budget import refuse_over_budget
+from assembler.commands.copy import Copier
 from assembler.commands.load import load_layout
 from assembler.commands.push import Pushed, Wanted, push_layout
 from assembler.commands.registries import Registries
+from assembler.commands.verify import WHAT, Verifier, refuse
+from assembler.commands.verify import as_json as finding_json
 from assembler.commands.verify import line as finding_line
-from assembler.commands.verify import verify_layout
+from assembler.engine.client import Engine
+from assembler.engine.connect import connect
 from assembler.errors import UsageError
+from assembler.layer.findings import Finding
+from assembler.model.place import EngineName
+from assembler.model.platform import Platform
 from assembler.model.size import human, parse_size
 from assembler.registry.push import PushOptions
 
@@ -111,19 +118,59 @@ def load(
 
 
 def verify(
-    what: options.What = None,
+    what: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[WHAT]", help=f"{WHAT[0].upper()}{WHAT[1:]}. The last build by default."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings count as errors.")] = False,
+    platform: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="OS/ARCH", help="One image of an index in a registry. By default all of them."),
+    ] = None,
+    plain_http: connection.PlainHttp = None,
+    authfile: connection.AuthFile = None,
+    ca_file: connection.CaFile = None,
+    cert: connection.Cert = None,
+    key: connection.Key = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Check an OCI layout: every blob's digest, every document against the image-spec, every header of its tars.
+    """Check an image: every blob's digest, every document against the image-spec, every header of its tars.
 
-    All that is wrong is listed, not only the first of it.
+    All that is wrong is listed, not only the first of it, and errors end in exit code 8.
+
+    What is in no OCI layout is first copied into one, in the cache folder and for as long as this takes. Of a registry
+    that proves what it serves, byte for byte. Of an archive or engine it proves the image as imgasm reads it: what does
+    not belong to an image is passed over, layers that lie there uncompressed have no digest but their diff_id, and a
+    file that is damaged is told of by the first thing in it that can't be read.
     """
-    findings = verify_layout(_place(what), Terminal(), strict=strict)
+    terminal = Terminal(quiet=quiet)
+    registries = Registries(
+        connection.credentials(authfile), connection.settings(plain_http, ca_file, cert, key), terminal.warn
+    )
+    copier = Copier(
+        registries, _engine, surroundings.cache_folder(), terminal, PushOptions(), surroundings.platform(),
+        Platform.parse(platform) if platform else None,
+    )  # fmt: skip
+    place = what or str(_place(None))
+    findings = Verifier(copier).verify(place)
     if as_json:
-        emit(json.dumps([{"severity": f.severity, "where": f.where, "what": f.what} for f in findings], indent=1))
-    else:
-        emit("\n".join(map(finding_line, findings)) or "nothing is wrong")
+        emit(json.dumps([finding_json(finding) for finding in findings], indent=1))
+    refuse(place, findings, strict=strict)
+    if not as_json:
+        _tell(findings, terminal)
+
+
+def _tell(findings: list[Finding], terminal: Terminal) -> None:
+    """Warnings are a result; what was not looked at is said beside it."""
+    for finding in findings:
+        if finding.severity == "note":
+            terminal.say(finding_line(finding))
+    emit("\n".join(finding_line(one) for one in findings if one.severity != "note") or "nothing is wrong")
+
+
+def _engine(name: EngineName) -> Engine:
+    return connect(name, surroundings.engine_options(name))
 
 
 def _place(what: Path | None) -> Path:

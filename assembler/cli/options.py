@@ -13,6 +13,7 @@ from assembler.commands.registries import Registries
 from assembler.engine.client import Engine
 from assembler.engine.connect import connect
 from assembler.errors import UsageError
+from assembler.model.moment import parse_created
 from assembler.model.platform import Platform
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ Refresh = Annotated[bool, typer.Option("--refresh", help="Make or pull the base 
 Verify = Annotated[
     bool, typer.Option("--verify", help="Prove each layer before the container goes; see the README for the cost.")
 ]
+Created = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--created", metavar="TIME", help="Date the images: 2026-01-02T03:04:05Z, source_date_epoch, or now. "
+                 "By default they say what was done, not when."),
+]  # fmt: skip
 OverBudget = Annotated[bool, typer.Option("--over-budget", help="Push although the build broke a budget.")]
 Tags = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -92,6 +98,13 @@ def platform(text: str | None, recipe: Recipe) -> Platform | None:
     if text is not None and recipe.steps:
         raise UsageError("--platform is for builds without steps", hint="Steps run on the engine's own platform.")
     return Platform.parse(text) if text else None
+
+
+def created(text: str | None) -> str | None:
+    try:
+        return parse_created(text) if text else None
+    except ValueError as error:
+        raise UsageError(f"--created: {error}", hint="The time needs a zone: Z, or +01:00.") from error
 
 
 def registries(progress: Progress) -> Registries:

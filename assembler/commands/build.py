@@ -14,7 +14,8 @@ from assembler.commands.reading import Reader
 from assembler.commands.record import Outcome, make_record
 from assembler.commands.room import check_room
 from assembler.commands.still import still
-from assembler.commands.write_image import write_image
+from assembler.commands.times import with_times
+from assembler.commands.write_image import write_images
 from assembler.engine.container import Bind, ContainerSpec
 from assembler.engine.overlay import OverlayDirs
 from assembler.engine.preflight import check_container_tmp
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
 class Options:
     """``output`` is the layout's directory; ``build`` names this build towards the engine.
 
-    ``clamp`` is a time in seconds that no new file's mtime exceeds (SOURCE_DATE_EPOCH); it wins over the recipe's.
+    ``clamp`` is a time in seconds that no new file's mtime exceeds (SOURCE_DATE_EPOCH); it and ``created`` win over
+    the recipe's. ``now`` is when the build began, in seconds since 1970.
     ``refresh`` gets the base anew although the engine or the cache has it. ``inspect_base`` reads the layers of bases
     that are in a registry. ``platform`` is what is built for where no engine says it. ``verify`` proves each layer
     while the container is still there.
@@ -53,11 +55,13 @@ class Options:
     cache: Path
     build: str
     clock: Callable[[], float]
+    now: float
     registries: Registries
     platform: Platform
     way: Way = "auto"
     keep_container: bool = False
     clamp: int | None = None
+    created: str | None = None
     refresh: bool = False
     inspect_base: bool = False
     verify: bool = False
@@ -79,22 +83,20 @@ def build(
 
     The container and its volumes are gone when this returns or raises, unless ``options.keep_container``.
     """
+    recipe = with_times(recipe, options.clamp, options.created, options.now)
     for warning in warnings(recipe):
         progress.warn(warning)
     if engine is not None:
         check_room(engine, options.output, progress)
     platform = engine.info.platform if engine is not None else options.platform
     baselines = find_baselines(recipe.images, options.registries, platform, progress)
-    clamp = recipe.source_date_epoch if options.clamp is None else options.clamp
     bases = Bases(engine, options.registries, platform, options.cache, progress,
                   refresh=options.refresh, inspect=options.inspect_base)  # fmt: skip
     layout = Layout.create(options.output)
     with _files(recipe, engine, fetcher, bases, progress, options) as (capture, meter):
         prove_by = options.clock if options.verify else None
-        outcomes = [
-            Outcome(image, write_image(image, capture, recipe, layout, bases, progress, clamp, prove_by=prove_by))
-            for image in recipe.images
-        ]
+        written = write_images(recipe, capture, layout, bases, progress, prove_by=prove_by)
+        outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
         record = make_record(recipe, engine.info if engine else None, capture, meter, outcomes, layout)
     record = check_budgets(record, {image.name: image.budget for image in recipe.images}, baselines)
     record.save(layout.root)
@@ -172,9 +174,14 @@ def _run_step(session: Session, recipe: Recipe, step: Step, progress: Progress, 
     session.run(
         step.argv,
         name=step.name,
-        env={**recipe.container.env, **step.env},
+        env={**_clamp(recipe), **recipe.container.env, **step.env},
         workdir=step.workdir,
         user=step.user,
         timeout=step.timeout,
         on_output=on_output,
     )
+
+
+def _clamp(recipe: Recipe) -> dict[str, str]:
+    """Compilers, archivers and kbuild write the time into files, where no clamp of ours reaches; but they ask this."""
+    return {} if recipe.source_date_epoch is None else {"SOURCE_DATE_EPOCH": str(recipe.source_date_epoch)}

@@ -17,6 +17,7 @@ Row = tuple[str, str]
 def lines(recipe: Recipe, prune: Mapping[str, tuple[str, ...]], warnings: Iterable[str]) -> Iterator[str]:
     yield f"recipe {recipe.name}"
     yield from _section("variables", recipe.vars.items())
+    yield from _section("times", _times(recipe))
     yield from _section("container", [("base", _base(recipe.base)), *_container(recipe.container)])
     yield from _section("sources", ((str(source.path), _source(source)) for source in recipe.sources))
     yield from _section("files", ((str(file.path), f"{human(len(file.content))}, mode {file.mode:04o}")
@@ -45,6 +46,12 @@ def _columns(rows: Iterable[Row]) -> Iterator[str]:
     width = max((len(key) for key, _ in filled), default=0)
     for key, value in filled:
         yield f"  {key:{width}}  {value}"
+
+
+def _times(recipe: Recipe) -> Iterator[Row]:
+    """As the recipe has them; only a build asks the environment."""
+    yield "clamp", "" if recipe.source_date_epoch is None else f"{recipe.source_date_epoch} s since 1970"
+    yield "created", recipe.created or ""
 
 
 def _base(base: Base) -> str:

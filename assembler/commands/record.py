@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from assembler import __version__
 from assembler.commands.attribution import Attribution
+from assembler.commands.libraries import LIBRARIES
 from assembler.layer.decompress import decompress
 from assembler.model.node import shown
 from assembler.report.files import file_table
@@ -58,6 +59,7 @@ def make_record(
     attribution = Attribution(capture, meter, recipe.prune.presets)
     return BuildRecord(
         imgasm=__version__,
+        libraries=dict(LIBRARIES),
         recipe=RecipeName(name=recipe.name, file=str(recipe.file)),
         vars=dict(recipe.vars),
         engine=_engine(engine, capture) if engine else None,

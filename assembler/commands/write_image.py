@@ -1,7 +1,8 @@
-"""One image of a build: its changeset, its layer, its config and manifest, in the build's layout."""
+"""The images of a build: for each its changeset, its layer, its config and manifest, in the build's layout."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from assembler.changeset.tree import Tree
     from assembler.commands.base import Bases
     from assembler.commands.below import Below
+    from assembler.image.blob import BlobWriter
     from assembler.image.image import Image as OciImage
     from assembler.image.layout import Layout
     from assembler.progress import Progress
@@ -40,26 +42,62 @@ class Written:
     base: BaseImage | None
 
 
-def write_image(
-    image: Image,
-    capture: Capture,
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A finished layer that the layout does not have yet: it vanishes with ``blob``, unless that is committed."""
+
+    image: Image
+    below: Below | None
+    result: Result
+    layer: Layer
+    blob: BlobWriter
+
+
+def write_images(
     recipe: Recipe,
+    capture: Capture,
     layout: Layout,
     bases: Bases,
     progress: Progress,
-    clamp: int | None,
     *,
     prove_by: Callable[[], float] | None = None,
-) -> Written:
-    """Writes ``image`` to ``layout`` and gives it its name there.
+) -> list[Written]:
+    """Writes the recipe's images to ``layout`` and gives them their names there.
 
-    With ``prove_by``, a clock in seconds that tells what it costs, the layer is proved before.
+    With ``prove_by``, a clock in seconds that tells what it costs, each layer is proved before.
 
-    Its blobs are all in the layout afterwards, but those of a base that was not pulled: index.json says where they are.
+    The layout stays as it was until every layer is written, and proved where that is wanted: an image that can't be
+    made, or whose layer is refused, leaves neither blobs nor names behind, and none of the others does.
+
+    All blobs are in the layout afterwards, but those of a base that was not pulled: index.json says where they are.
     """
+    with ExitStack() as blobs:
+        drafts = []
+        for image in recipe.images:
+            blob = blobs.enter_context(layout.new_blob(hashed=False))
+            drafts.append(_draft(image, recipe, capture, bases, blob, progress, prove_by))
+        written = [_store(draft, recipe, layout, bases) for draft in drafts]
+    for draft, one in zip(drafts, written, strict=True):
+        below, listed = draft.below, one.oci.descriptor
+        if below is not None and below.far:
+            listed = with_origins(listed, below.origins)
+        layout.tag(listed, Reference.parse(draft.image.reference or f"localhost/{draft.image.name}:latest"))
+    return written
+
+
+def _draft(
+    image: Image,
+    recipe: Recipe,
+    capture: Capture,
+    bases: Bases,
+    blob: BlobWriter,
+    progress: Progress,
+    prove_by: Callable[[], float] | None,
+) -> _Draft:
     below = bases.onto(image, recipe.base)
     tree = _tree(image, bases, below)
     prune, keep = Rules.of_prune(recipe.prune.presets, recipe.prune.paths), Rules.of_patterns(image.keep)
+    clamp = recipe.source_date_epoch
     result = changeset(capture, tree, prune, keep, clamp=clamp)
     if below is not None and isinstance(tree, UnpulledTree):
         _check_unpulled(image, result, below, progress)
@@ -67,13 +105,20 @@ def write_image(
         progress.warn(f"{shown(finding.path)}: {finding.what}")
     for idle in result.idle:
         progress.warn(f"image {image.name}: {idle}")
-    layer = _write_layer(image, result, layout, progress)
+    layer = _write_layer(image, result, blob, progress)
     if prove_by is not None:
         start = prove_by()
-        with layout.open_blob(layer.descriptor.digest) as blob, progress.task(f"proof of {image.name}"):
-            proof = prove_layer(blob, capture, tree, prune, keep, clamp=clamp)
+        with blob.reread() as written, progress.task(f"proof of {image.name}"):
+            proof = prove_layer(written, capture, tree, prune, keep, clamp=clamp)
         progress.say(f"image {image.name}: proved, {proof.entries} entries for {proof.paths} paths, "
                      f"{human(proof.bytes)} of contents read again in {prove_by() - start:.1f} s")
+    progress.say(f"image {image.name}: {layer.entries} entries, {human(layer.descriptor.size)} compressed")
+    return _Draft(image, below, result, layer, blob)
+
+
+def _store(draft: _Draft, recipe: Recipe, layout: Layout, bases: Bases) -> Written:
+    image, below, layer = draft.image, draft.below, draft.layer
+    draft.blob.commit(layer.descriptor.digest)
     if below is not None:
         below.bring(layout)
     base = below.base if below is not None else None
@@ -81,12 +126,9 @@ def write_image(
         layout,
         base,
         NewLayer(layer.descriptor, layer.diff_id, f"imgasm build {recipe.name}: {_story(recipe)}"),
-        Wishes(image.config, bases.platform, dict(image.annotations)),
+        Wishes(image.config, bases.platform, dict(image.annotations), recipe.created),
     )
-    listed = with_origins(oci.descriptor, below.origins) if below is not None and below.far else oci.descriptor
-    layout.tag(listed, Reference.parse(image.reference or f"localhost/{image.name}:latest"))
-    progress.say(f"image {image.name}: {layer.entries} entries, {human(layer.descriptor.size)} compressed")
-    return Written(layer, result, oci, base)
+    return Written(layer, draft.result, oci, base)
 
 
 def _tree(image: Image, bases: Bases, below: Below | None) -> Tree | None:
@@ -114,14 +156,12 @@ def _check_unpulled(image: Image, result: Result, below: Below, progress: Progre
     )
 
 
-def _write_layer(image: Image, result: Result, layout: Layout, progress: Progress) -> Layer:
+def _write_layer(image: Image, result: Result, blob: BlobWriter, progress: Progress) -> Layer:
     entries = result.changeset.entries
     total = entries.content_size
     chosen = compressor(image.compression.codec, image.compression.level, file_size=total // max(1, len(entries)))
-    with layout.new_blob(hashed=False) as blob, progress.task(f"layer of {image.name}", total=total) as task:
-        layer = write_layer(entries, blob, chosen, advance=task.advance)
-        blob.commit(layer.descriptor.digest)
-    return layer
+    with progress.task(f"layer of {image.name}", total=total) as task:
+        return write_layer(entries, blob, chosen, advance=task.advance)
 
 
 def _story(recipe: Recipe) -> str:

@@ -3,7 +3,8 @@
 Two runs against the same archive give the same bytes (measured: minbase, and with systemd, dbus and python3), because
 mmdebstrap itself takes away what differs (apt's lists and logs, the machine id, ldconfig's cache) and clamps times to
 SOURCE_DATE_EPOCH. What differs between two machines is taken away here: /etc/hostname and /etc/resolv.conf, copies of
-the building machine's. Packages that make keys when they are installed (openssh-server) stay different.
+the building machine's, and what its apt does not know. Packages that make keys when they are installed (openssh-server)
+stay different.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from assembler.progress import Progress
 
 _FORGET_THE_MACHINE: Final = 'rm -f "$1/etc/hostname" "$1/etc/resolv.conf"'
+
+_FORGET_ITS_KEYS: Final = """
+if [ -f "$1/etc/apt/sources.list" ] && [ -n "$(ls "$1/etc/apt/trusted.gpg.d")" ]; then
+    sed -i -E 's/^(deb|deb-src) \\[signed-by="[^"]*"\\] /\\1 /' "$1/etc/apt/sources.list"
+fi"""
+"""mmdebstrap writes signed-by where the building machine's apt does not trust the suite's keys, or not in all of them.
+The base brings its own, in trusted.gpg.d, and needs to be told of no others."""
+
 _GRACE_SECONDS: Final = 30.0
 
 
@@ -58,10 +67,13 @@ def make_rootfs(wanted: Bootstrap, tar: Path, progress: Progress, *, epoch: int 
 
 def _command(program: str, wanted: Bootstrap, tar: Path, epoch: int) -> list[str]:
     """Root's chroot is made beside ``tar``, because /tmp may be small; another user's namespace may not get there."""
+    hook = f"--{_last_hook(wanted)}-hook="
     command = ["env", f"SOURCE_DATE_EPOCH={epoch}"]
     command += [f"TMPDIR={tar.absolute().parent}"] if os.geteuid() == 0 else []
     command += [program, "--mode=auto", "--format=tar", "--skip=output/dev", f"--variant={wanted.variant}",
-                f"--components={','.join(wanted.components)}", f"--{_last_hook(wanted)}-hook={_FORGET_THE_MACHINE}"]
+                f"--components={','.join(wanted.components)}", hook + _FORGET_THE_MACHINE]
+    if not _is_apt_line(wanted.mirror):
+        command.append(hook + _FORGET_ITS_KEYS)
     if wanted.packages:
         command.append(f"--include={','.join(wanted.packages)}")
     if wanted.architecture is not None:
@@ -72,6 +84,11 @@ def _command(program: str, wanted: Bootstrap, tar: Path, epoch: int) -> list[str
 def _last_hook(wanted: Bootstrap) -> str:
     """Variants that configure nothing never get to the customize hooks."""
     return "extract" if wanted.variant == "extract" else "customize"
+
+
+def _is_apt_line(mirror: str | None) -> bool:
+    """Then signed-by is the recipe's own word."""
+    return mirror is not None and mirror.startswith(("deb ", "deb-src "))
 
 
 def _empty_dev(epoch: int) -> bytes:

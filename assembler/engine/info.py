@@ -48,6 +48,7 @@ class _Security(BaseModel):
 class _Host(BaseModel):
     arch: str
     os: str
+    variant: str = ""
     remote: bool = Field(default=False, alias="serviceIsRemote")
     security: _Security
 
@@ -91,4 +92,9 @@ def _docker(info: _Docker, endpoint: str) -> EngineInfo:
 
 def _podman(info: _Podman) -> EngineInfo:
     return EngineInfo("podman", info.version.version, info.store.driver, info.store.root, info.host.security.rootless,
-                      local=not info.host.remote, platform=Platform(info.host.os, info.host.arch))
+                      local=not info.host.remote, platform=_platform(info.host))
+
+
+def _platform(host: _Host) -> Platform:
+    """As Docker's: older podmans tell no variant, newer ones tell it also where nobody else does."""
+    return Platform(host.os, host.arch, host.variant).normal()

@@ -8,7 +8,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from assembler.errors import ImageError
 from assembler.model.digest import Digest
@@ -64,6 +64,11 @@ class BlobWriter:
         start, self._written_back = self._written_back, self.size
         if hasattr(os, "posix_fadvise"):  # not on macOS
             os.posix_fadvise(self._file.fileno(), start, self.size - start, os.POSIX_FADV_DONTNEED)
+
+    def reread(self) -> BinaryIO:
+        """What was written so far, from its beginning: for whoever must see it before it becomes a blob."""
+        assert self._path is not None
+        return self._path.open("rb")
 
     def commit(self, expected: Digest | None = None) -> Digest:
         """The blob under its final name. ImageError when the bytes hash to something else than ``expected``."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from assembler.model.reference import Reference
 
 _VERSION: Final = canonical_json({"imageLayoutVersion": "1.0.0"})
-_INDEX_CAP: Final = 16 << 20
+INDEX_CAP: Final = 16 << 20
 
 
 class Layout(BlobStore):
@@ -62,14 +62,14 @@ class Layout(BlobStore):
                              hint="imgasm and containerd read 1.0.0.")
         if not layout.is_file("index.json"):
             raise ImageError(f"{root} is no OCI layout: it has no file index.json", hint=hint)
-        for directory in (root / "blobs", root / "blobs" / "sha256"):
+        for directory in (root / "blobs", *(root / "blobs" / name for name in ("sha256", "sha512"))):
             if directory.is_symlink():
                 raise ImageError(f"{directory} is a symbolic link, which imgasm does not follow", hint=hint)
         return layout
 
     def index(self) -> tuple[Descriptor, ...]:
         """What index.json lists."""
-        value = document.parse_index(self.read_file("index.json", _INDEX_CAP), media.OCI_INDEX)
+        value = document.parse_index(self.read_file("index.json", INDEX_CAP), media.OCI_INDEX)
         return tuple(document.descriptors(value, "manifests"))
 
     def add(self, descriptor: Descriptor) -> None:
@@ -127,7 +127,7 @@ class Layout(BlobStore):
     def _write_index(self, manifests: Sequence[Descriptor]) -> None:
         value: dict[str, Any] = {"schemaVersion": 2, "mediaType": media.OCI_INDEX}
         if self.is_file("index.json"):
-            value = document.parse_index(self.read_file("index.json", _INDEX_CAP), media.OCI_INDEX)
+            value = document.parse_index(self.read_file("index.json", INDEX_CAP), media.OCI_INDEX)
         value["manifests"] = [entry.to_json() for entry in manifests]
         replace_file(self.root / "index.json", canonical_json(value))
 

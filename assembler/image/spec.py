@@ -5,17 +5,20 @@ Go writes null for an empty list or map, and every reader takes it; so do these.
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from assembler.errors import ImageError
 from assembler.model import media
 from assembler.model.digest import Digest
+from assembler.model.moment import RFC_3339
+from assembler.model.oci import Descriptor
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 
 def _digest(text: str) -> str:
@@ -26,7 +29,7 @@ def _digest(text: str) -> str:
 
 
 def _time(text: str) -> str:
-    if not _RFC_3339.fullmatch(text):
+    if not RFC_3339.fullmatch(text):
         raise ValueError("not a time as RFC 3339 has it")
     datetime.fromisoformat(text[:19])
     return text
@@ -48,6 +51,8 @@ class DescriptorDocument(_Document):
     size: int = Field(ge=0)
     urls: Texts = None
     annotations: dict[str, str] | None = None
+    data: str | None = None
+    artifactType: str | None = None
 
 
 class PlatformDocument(_Document):
@@ -65,6 +70,8 @@ class Index(_Document):
     mediaType: str | None = None
     manifests: list[IndexEntry] | None
     annotations: dict[str, str] | None = None
+    artifactType: str | None = None
+    subject: DescriptorDocument | None = None
 
 
 class Manifest(_Document):
@@ -73,6 +80,8 @@ class Manifest(_Document):
     config: DescriptorDocument
     layers: list[DescriptorDocument]
     annotations: dict[str, str] | None = None
+    artifactType: str | None = None
+    subject: DescriptorDocument | None = None
 
 
 class RunSection(_Document):
@@ -100,15 +109,34 @@ class History(_Document):
     empty_layer: bool | None = None
 
 
+class LayoutMarker(_Document):
+    """The file oci-layout."""
+
+    imageLayoutVersion: Literal["1.0.0"]
+
+
 class Config(_Document):
     created: Time | None = None
     author: str | None = None
     architecture: str = Field(min_length=1)
     os: str = Field(min_length=1)
+    variant: str | None = None
     config: RunSection | None = None
     rootfs: RootFs
     history: list[History] | None = None
 
+
+_NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+_DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
+
+FOREIGN_TYPES = {
+    _NONDISTRIBUTABLE: "none",
+    _NONDISTRIBUTABLE + "+gzip": "gzip",
+    _NONDISTRIBUTABLE + "+zstd": "zstd",
+    _DOCKER_FOREIGN: "none",
+    _DOCKER_FOREIGN + ".gzip": "gzip",
+}
+"""Layers that may stay where their urls say (image-spec layer.md, "Non-Distributable Layers")."""
 
 LAYER_TYPES = {
     media.OCI_LAYER: "none",
@@ -116,14 +144,71 @@ LAYER_TYPES = {
     media.OCI_LAYER_ZSTD: "zstd",
     media.DOCKER_LAYER: "none",
     media.DOCKER_LAYER_GZIP: "gzip",
+    **FOREIGN_TYPES,
 }
 """The layers that engines run, and the compression that each type promises."""
+
+_SCHEMA_1 = {"fslayers", "history"}
+_KEYS = {key.lower(): key for key in (*Index.model_fields, *Manifest.model_fields)}
 
 
 def problems(document: dict[str, Any], model: type[BaseModel]) -> list[str]:
     """Everything in ``document`` that is not as ``model`` wants it, each as ``key.key: what is wrong``."""
+    found = list(_odd_keys(document, model)) if model in (Index, Manifest) else []
     try:
         model.model_validate(document)
     except ValidationError as error:
-        return [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
-    return []
+        found += [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+    return found
+
+
+def _odd_keys(document: dict[str, Any], model: type[BaseModel]) -> Iterator[str]:
+    """Keys by which somebody could take the document for something else (CVE-2021-41190)."""
+    other = Manifest if model is Index else Index
+    foreign = _SCHEMA_1 | (other.model_fields.keys() - model.model_fields.keys())
+    for key in document:
+        if key.lower() in foreign:
+            yield f"it has the key {key!r}, so it can be read as another kind"
+        elif _KEYS.get(key.lower(), key) != key:
+            yield f"it has the key {key!r}, which some read as {_KEYS[key.lower()]!r}"
+
+
+def kind_of(document: dict[str, Any], media_type: object) -> type[Index] | type[Manifest] | None:
+    """What a document is by its type, or else by what is in it."""
+    for said in map(text, (media_type, document.get("mediaType"))):
+        if said in media.INDEXES:
+            return Index
+        if said in media.MANIFESTS:
+            return Manifest
+    if isinstance(document.get("manifests"), list):
+        return Index
+    return Manifest if isinstance(document.get("layers"), list) and "config" in document else None
+
+
+def descriptor(value: Any) -> Descriptor | None:
+    """What of a descriptor can be used, whatever else is wrong with it; None without a digest.
+
+    A size that is none is -1.
+    """
+    rest = dict(value) if isinstance(value, dict) else {}
+    media_type, digest, size = rest.pop("mediaType", None), rest.pop("digest", None), rest.pop("size", None)
+    annotations = rest.pop("annotations", None)
+    texts = annotations.items() if isinstance(annotations, dict) else ()
+    try:
+        return Descriptor(
+            media_type if isinstance(media_type, str) else "",
+            Digest.parse(digest if isinstance(digest, str) else ""),
+            size if type(size) is int and size >= 0 else -1,
+            {key: text for key, text in texts if isinstance(text, str)},
+            rest,
+        )
+    except ImageError:
+        return None
+
+
+def descriptors(value: Any) -> list[Descriptor | None]:
+    return [descriptor(one) for one in value] if isinstance(value, list) else []
+
+
+def text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -46,7 +46,7 @@ class BlobStore:
         """Whether a blob of this digest and size is there. Its bytes are not hashed; ``verify`` does."""
         try:
             status = self.path(descriptor.digest).lstat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return stat.S_ISREG(status.st_mode) and status.st_size == descriptor.size
 
@@ -68,10 +68,10 @@ class BlobStore:
         return data
 
     def blobs(self) -> Iterator[Digest]:
-        """Every blob's digest, sorted; other files are passed over."""
+        """Every blob's digest, sorted; other files are passed over, and so are directories behind symbolic links."""
         found = []
-        for directory in (self.root / "blobs").iterdir():
-            for path in directory.iterdir() if directory.is_dir() else ():
+        for directory in real_files(self.root / "blobs"):
+            for path in real_files(directory):
                 with contextlib.suppress(ImageError):
                     found.append(Digest.parse(f"{directory.name}:{path.name}"))
         return iter(sorted(found))
@@ -130,6 +130,11 @@ class BlobStore:
             raise ImageError(f"{self.root / name} is larger than {cap} bytes",
                              hint="Check where the layout comes from.")
         return data
+
+
+def real_files(directory: Path) -> list[Path]:
+    """What is in a directory, sorted; nothing when it is a file, a symbolic link, or not there."""
+    return sorted(directory.iterdir()) if directory.is_dir() and not directory.is_symlink() else []
 
 
 def check_bytes(descriptor: Descriptor, data: bytes) -> None:

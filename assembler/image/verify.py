@@ -1,232 +1,311 @@
 """Everything that is wrong with a layout and its images, from the digests down to the tars' headers.
 
 Nothing is believed: every blob is hashed, every layer is unpacked in memory and held against its diff_id. All findings
-come at once; only an unreadable layout is an ImageError.
+come at once, and one of them hides others only where nothing can be read any more.
 """
 
 from __future__ import annotations
 
-import hashlib
-import stat
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError
 from assembler.image import document, spec
-from assembler.image.choose import is_image
+from assembler.image.annotations import DOCKER_ATTESTATION, FULL_NAME, REF_NAME
+from assembler.image.choose import platform_of
 from assembler.image.config import count_layers
+from assembler.image.inventory import Findings, Inventory, reason, where_of
+from assembler.image.layout import INDEX_CAP
 from assembler.image.origins import origins
-from assembler.layer.check import Files, Finding, Severity, check_layer
-from assembler.layer.decompress import codec_of, decompress
+from assembler.image.unpacking import Layer, check_layers
 from assembler.model import media
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor
+from assembler.model.platform import Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Sequence
 
     from pydantic import BaseModel
 
     from assembler.image.layout import Layout
-    from assembler.layer.read import Readable
+    from assembler.layer.findings import Finding, Severity
+    from assembler.model.oci import Descriptor
 
-_CHUNK: Final = 1 << 20
 _DEPTH: Final = 3
+_MARKER_CAP: Final = 4096
+_INDEX: Final = "index.json"
 
 Json = dict[str, Any]
 
 
-def verify(layout: Layout, advance: Callable[[int], object] = int) -> list[Finding]:
-    """All findings, in the order of the files. ``advance`` is told each number of blob bytes that were hashed."""
-    check = _LayoutCheck(layout, advance)
-    check.blobs()
-    check.index()
-    check.unreferenced()
-    return check.findings
+def verify(layout: Layout, advance: Callable[[int], object] = int, name: str | None = None) -> list[Finding]:
+    """All findings. ``advance`` is told each number of blob bytes that were hashed.
+
+    With ``name``, only what index.json lists under that reference, tag or digest is looked into; every blob is hashed
+    nevertheless. ``layout`` need not be one that ``Layout.open`` takes.
+    """
+    findings = Findings()
+    blobs = Inventory(layout, findings, advance)
+    blobs.take_stock()
+    check = _LayoutCheck(layout, blobs, findings)
+    check.marker()
+    check.index(name)
+    if name is None and not check.is_blind:
+        blobs.unreferenced()
+    return findings.all
+
+
+@dataclass(frozen=True, slots=True)
+class _Mention:
+    """A descriptor, and who has it. ``is_thin``: the layers of its base stayed in their registry."""
+
+    descriptor: Descriptor
+    where: str
+    depth: int
+    is_thin: bool
+
+    def to(self, descriptor: Descriptor) -> _Mention:
+        return _Mention(descriptor, where_of(self.descriptor.digest), self.depth + 1, self.is_thin)
 
 
 class _LayoutCheck:
-    def __init__(self, layout: Layout, advance: Callable[[int], object]) -> None:
+    """``is_blind`` says that a document which may refer to more could not be read."""
+
+    def __init__(self, layout: Layout, blobs: Inventory, findings: Findings) -> None:
         self._layout = layout
-        self._advance = advance
-        self._sizes: dict[Digest, int] = {}
-        self._whole: set[Digest] = set()
-        self._reached: set[Digest] = set()
-        self._told: set[Finding] = set()
-        self._thin = False
-        self.findings: list[Finding] = []
+        self._blobs = blobs
+        self._findings = findings
+        self._note = findings.note
+        self._seen: set[tuple[object, ...]] = set()
+        self._chains: set[tuple[object, ...]] = set()
+        self._platforms: dict[Digest, Platform] = {}
+        self._images = 0
+        self.is_blind = False
 
-    def note(self, severity: Severity, where: str, what: str) -> None:
-        self._add(Finding(severity, where, what))
+    # The layout's own files
 
-    def _add(self, finding: Finding) -> None:
-        """A layer that several images have is checked on each base, and told of once."""
-        if finding not in self._told:
-            self._told.add(finding)
-            self.findings.append(finding)
+    def marker(self) -> None:
+        value = self._file("oci-layout", _MARKER_CAP)
+        self._problems(value, spec.LayoutMarker, "oci-layout")
 
-    # Blobs
+    def index(self, name: str | None) -> None:
+        value = self._file(_INDEX, INDEX_CAP)
+        self._problems(value, spec.Index, _INDEX)
+        self.is_blind = value is None
+        listed = [entry for entry in spec.descriptors((value or {}).get("manifests")) if entry is not None]
+        chosen = [entry for entry in listed if name is None or name in _names(entry)]
+        if listed and not chosen:
+            self._note("error", _INDEX, f"lists nothing that is called {name}")
+        self._ambiguous(chosen)
+        for entry in chosen:
+            self._follow(_Mention(entry, _INDEX, 0, bool(origins(entry))))
+        if not self._images:
+            self._note("error", _INDEX, "leads to no image, so none was checked")
 
-    def blobs(self) -> None:
-        for path in sorted((self._layout.root / "blobs").glob("*/*")):
-            self._blob(path)
-
-    def _blob(self, path: Path) -> None:
-        where = f"blobs/{path.parent.name}/{path.name}"
+    def _file(self, name: str, cap: int) -> Json | None:
         try:
-            digest = Digest.parse(f"{path.parent.name}:{path.name}")
-        except ImageError:
-            self.note("error", where, "the name is no digest")
-            return
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            self.note("error", where, "not a regular file")
-            return
-        self._sizes[digest] = status.st_size
-        if self._hash(digest) == digest.hex:
-            self._whole.add(digest)
-        else:
-            self.note("error", where, "the bytes are not what the name says")
+            return document.parse(self._layout.read_file(name, cap), "the file")
+        except FileNotFoundError:
+            self._note("error", name, "is not there")
+        except (ImageError, OSError) as error:
+            self._note("error", name, reason(error))
+        return None
 
-    def _hash(self, digest: Digest) -> str:
-        sum_ = hashlib.new(digest.algorithm)
-        with self._layout.open_blob(digest) as file:
-            while chunk := file.read(_CHUNK):
-                sum_.update(chunk)
-                self._advance(len(chunk))
-        return sum_.hexdigest()
+    def _problems(self, value: Json | None, model: type[BaseModel], where: str) -> None:
+        for problem in spec.problems(value, model) if value is not None else ():
+            self._note("error", where, problem)
 
-    def unreferenced(self) -> None:
-        for digest in sorted(self._sizes.keys() - self._reached):
-            self.note("warning", _where(digest), f"{self._sizes[digest]} bytes that no image refers to")
+    def _ambiguous(self, listed: Sequence[Descriptor]) -> None:
+        """A tag alone must be enough, unless full names or platforms tell the entries apart (image-layout.md)."""
+        first: dict[str, Descriptor] = {}
+        for entry in listed:
+            tag = entry.annotations.get(REF_NAME)
+            other = first.setdefault(tag, entry) if tag is not None else entry
+            if other.digest != entry.digest and not _are_told_apart(other, entry):
+                self._note("warning", _INDEX, f"gives the name {tag} to {other.digest} and to {entry.digest}")
 
-    def _is_there(self, descriptor: Descriptor, where: str, may_lack: bool = False) -> bool:
-        """Whether the blob can be used for further checks."""
-        digest = descriptor.digest
-        self._reached.add(digest)
-        if digest not in self._sizes and may_lack:
-            return False
-        if digest not in self._sizes:
-            self.note("error", where, f"refers to {digest}, which is not there")
-        elif self._sizes[digest] != descriptor.size:
-            self.note("error", where, f"says that {digest} has {descriptor.size} bytes; it has {self._sizes[digest]}")
-        return digest in self._whole and self._sizes[digest] == descriptor.size
+    # Indexes and manifests
 
-    # Documents
+    def _follow(self, root: _Mention) -> None:
+        pending = [root]
+        while pending:
+            mention = pending.pop()
+            pending += reversed(self._document(mention))
 
-    def index(self) -> None:
-        entries = self._layout.index()
-        listed = {"schemaVersion": 2, "manifests": [entry.to_json() for entry in entries]}
-        for problem in spec.problems(listed, spec.Index):
-            self.note("error", "index.json", problem)
-        for entry in entries:
-            self._thin = bool(origins(entry))  # the layers of its base stayed in their registry
-            self.manifest(entry, "index.json", _DEPTH)
+    def _document(self, mention: _Mention) -> list[_Mention]:
+        """What it mentions in turn."""
+        descriptor, said = mention.descriptor, mention.descriptor.media_type
+        if not self._blobs.use(descriptor, mention.where):
+            self.is_blind = True
+            return []
+        is_known = said in media.INDEXES or said in media.MANIFESTS
+        key = (descriptor.digest, said if is_known else "", mention.is_thin, _no_image(descriptor))
+        children: list[_Mention] = []
+        if key not in self._seen:
+            self._seen.add(key)
+            children = self._read(mention, is_known)
+        self._platform(mention)
+        return children
 
-    def manifest(self, descriptor: Descriptor, where: str, depth: int) -> None:
-        if not self._is_there(descriptor, where):
-            return
-        if descriptor.media_type in media.INDEXES and depth:
-            value = self._document(descriptor, spec.Index, document.parse_index)
-            for entry in document.descriptors(value, "manifests") if value else ():
-                self.manifest(entry, _where(descriptor.digest), depth - 1)
-        elif descriptor.media_type in media.MANIFESTS:
-            value = self._document(descriptor, spec.Manifest, document.parse_manifest)
-            if value:
-                self._blobs_of(value, descriptor)
-        else:
-            self.note("warning", where, f"{descriptor.digest} is {descriptor.media_type}, which is not checked")
+    def _read(self, mention: _Mention, is_known: bool) -> list[_Mention]:
+        digest, said = mention.descriptor.digest, mention.descriptor.media_type
+        value = self._json(digest, document.MANIFEST_CAP, is_quiet=not is_known)
+        model = spec.kind_of(value, said) if value is not None else None
+        if value is None or model is None:
+            if is_known:
+                self.is_blind = True
+            else:
+                self._note("warning", mention.where, f"{digest} is {said}, which is not checked")
+            return []
+        if not is_known:
+            kind = "an index" if model is spec.Index else "a manifest"
+            self._note("error", mention.where, f"{digest} is {kind}, and not {said or 'of no type'}")
+        elif value.get("mediaType", said) != said:
+            self._note("error", where_of(digest), f"it says it is {value['mediaType']!r}, its descriptor {said!r}")
+        self._problems(value, model, where_of(digest))
+        if subject := spec.descriptor(value.get("subject")):
+            self._blobs.spare(subject.digest)
+        if model is spec.Manifest:
+            self._manifest(value, mention)
+            return []
+        if mention.depth >= _DEPTH:
+            self._note("error", where_of(digest), "is an index of an index of an index, which imgasm does not read")
+        return [mention.to(entry) for entry in spec.descriptors(value.get("manifests")) if entry is not None]
 
-    def _document(
-        self, descriptor: Descriptor, model: type[BaseModel], parse: Callable[[bytes, str], Json]
-    ) -> Json | None:
-        """The parsed blob, or None when what is wrong with it hides the rest."""
-        where = _where(descriptor.digest)
+    def _json(self, digest: Digest, cap: int, *, is_quiet: bool = False) -> Json | None:
         try:
-            value = parse(self._layout.read(descriptor), descriptor.media_type)
+            return document.parse(self._blobs.read(digest, cap), "it")
         except ImageError as error:
-            self.note("error", where, error.message)
+            if not is_quiet:
+                self._note("error", where_of(digest), error.message)
             return None
-        found = spec.problems(value, model)
-        for problem in found:
-            self.note("error", where, problem)
-        return None if found else value
 
-    def _blobs_of(self, manifest: Json, descriptor: Descriptor) -> None:
-        where = _where(descriptor.digest)
-        config, layers = Descriptor.from_json(manifest["config"]), document.descriptors(manifest, "layers")
-        present = [self._is_there(config, where), *(self._is_there(layer, where, self._thin) for layer in layers)]
-        if not is_image(descriptor) or config.media_type not in (media.OCI_CONFIG, media.DOCKER_CONFIG):
-            return  # an attestation or another artifact: its blobs mean nothing to an engine
-        for layer in layers:
-            self._layer_type(layer, where, descriptor.media_type)
-        value = self._document(config, spec.Config, document.parse) if present[0] else None
-        if value:
-            self._config(value, len(layers), _where(config.digest))
-            self._layers(layers, present[1:], value["rootfs"]["diff_ids"])
+    # Images
+
+    def _manifest(self, manifest: Json, mention: _Mention) -> None:
+        where = where_of(mention.descriptor.digest)
+        config, layers = spec.descriptor(manifest.get("config")), spec.descriptors(manifest.get("layers"))
+        has_config = config is not None and self._blobs.use(config, where)
+        whole = self._present(layers, where, mention.is_thin)
+        if not self._is_image(manifest, config, layers, mention):
+            return
+        for layer in filter(None, layers):
+            self._layer_type(layer, where, mention.descriptor.media_type)
+        self._images += 1
+        value = self._json(config.digest, document.CONFIG_CAP) if has_config and config is not None else None
+        if value is not None and config is not None:
+            self._config(value, len(layers), where_of(config.digest))
+            self._platforms[mention.descriptor.digest] = Platform(
+                *(spec.text(value.get(key)) for key in ("os", "architecture", "variant"))
+            )
+        self._layers(whole, _diff_ids(value))
+
+    def _present(self, layers: Sequence[Descriptor | None], where: str, is_thin: bool) -> list[Descriptor | None]:
+        """The layers that can be read, in their places. Those of a thin image's base may be elsewhere, its own not."""
+        whole: list[Descriptor | None] = []
+        lacking = 0
+        for number, layer in enumerate(layers, 1):
+            if layer is None:
+                whole.append(None)
+                continue
+            is_foreign = layer.media_type in spec.FOREIGN_TYPES and bool(layer.extra.get("urls"))
+            may_lack = is_foreign or (is_thin and number < len(layers))
+            is_whole = self._blobs.use(layer, where, may_lack=may_lack)
+            lacking += may_lack and layer.digest not in self._blobs.sizes
+            whole.append(layer if is_whole else None)
+        if lacking:
+            self._note("note", where, f"{lacking} of {len(layers)} layers are not here, so they were not checked")
+        return whole
+
+    def _is_image(
+        self, manifest: Json, config: Descriptor | None, layers: Iterable[Descriptor | None], mention: _Mention
+    ) -> bool:
+        """Whether it is checked as one, which is told wherever engines could see it in another way."""
+        why = _no_image(mention.descriptor)
+        if why is None and "artifactType" in manifest:
+            why = f"its artifactType is {manifest['artifactType']}"
+        if why is None and config is not None and config.media_type not in (media.OCI_CONFIG, media.DOCKER_CONFIG):
+            why = f"its config is {config.media_type}"
+        if why is None:
+            return True
+        where = where_of(mention.descriptor.digest)
+        if any(layer is not None and layer.media_type in spec.LAYER_TYPES for layer in layers):
+            self._note("error", where, f"engines see no image in it, because {why}; yet its layers are an image's")
+            return True
+        if not _is_attestation(mention.descriptor):
+            self._note("warning", where, f"is not checked as an image, because {why}")
+        return False
 
     def _layer_type(self, layer: Descriptor, where: str, media_type: str) -> None:
         if layer.media_type not in spec.LAYER_TYPES:
-            self.note("error", where, f"a layer is {layer.media_type}, which engines do not run")
+            self._note("error", where, f"a layer is {layer.media_type}, which engines do not run")
         elif media_type == media.DOCKER_MANIFEST and layer.media_type == media.OCI_LAYER_ZSTD:
-            self.note("error", where, "a zstd layer in a manifest of Docker's type, which podman refuses")
+            self._note("error", where, "a zstd layer in a manifest of Docker's type, which podman refuses")
 
     def _config(self, config: Json, layers: int, where: str) -> None:
-        diff_ids, history = len(config["rootfs"]["diff_ids"]), config.get("history") or []
+        self._problems(config, spec.Config, where)
+        diff_ids, history = len(_diff_ids(config)), config.get("history")
         if diff_ids != layers:
-            self.note("error", where, f"{diff_ids} diff_ids for {layers} layers")
-        if count_layers(history) != diff_ids:
+            self._note("error", where, f"{diff_ids} diff_ids for {layers} layers")
+        spoken = count_layers(one for one in history if isinstance(one, dict)) if isinstance(history, list) else 0
+        if spoken != diff_ids:
             severity: Severity = "error" if history else "warning"
-            self.note(severity, where, f"the history speaks of {count_layers(history)} layers, diff_ids of {diff_ids}")
+            self._note(severity, where, f"the history speaks of {spoken} layers, diff_ids of {diff_ids}")
 
-    # Layers
+    def _platform(self, mention: _Mention) -> None:
+        """Engines choose by the index's word and run by the config's."""
+        listed, real = platform_of(mention.descriptor), self._platforms.get(mention.descriptor.digest)
+        if listed is None or real is None or listed.os == "unknown":
+            return
+        said = f"says that {mention.descriptor.digest} is for {listed}; its config says {real}"
+        if (listed.os, listed.architecture) != (real.os, real.architecture):
+            self._note("error", mention.where, said)
+        elif listed.variant and real.variant and listed.variant != real.variant:
+            self._note("warning", mention.where, said)
 
-    def _layers(self, layers: list[Descriptor], present: list[bool], diff_ids: list[str]) -> None:
-        below = Files()
-        for layer, is_here, diff_id in zip(layers, present, diff_ids, strict=False):
-            if is_here:
-                self._layer(layer, Digest.parse(diff_id), below)
-            else:
-                below = Files(partial=True)
-
-    def _layer(self, layer: Descriptor, diff_id: Digest, below: Files) -> None:
-        where = _where(layer.digest)
-        with self._layout.open_blob(layer.digest) as file:
-            codec = codec_of(file.read(4))
-            file.seek(0)
-            if codec != spec.LAYER_TYPES.get(layer.media_type, codec):
-                self.note("error", where, f"its type is {layer.media_type}, its compression {codec}")
-            try:
-                plain = _Hashed(decompress(file), diff_id.algorithm)
-                for finding in check_layer(plain, below, where):
-                    self._add(finding)
-                plain.drain()
-            except ImageError as error:
-                self.note("error", where, error.message)
-                return
-        if plain.hexdigest() != diff_id.hex:
-            self.note("error", where, f"the config says it unpacks to {diff_id}, but it does to {plain.hexdigest()}")
+    def _layers(self, blobs: Sequence[Descriptor | None], diff_ids: Sequence[Digest | None]) -> None:
+        """Images that have all their layers in common are unpacked once."""
+        pairs = list(zip_longest(blobs, diff_ids[: len(blobs)]))
+        key = tuple((blob and (blob.digest, blob.media_type), diff_id) for blob, diff_id in pairs)
+        if key not in self._chains:
+            self._chains.add(key)
+            check_layers(self._layout, [Layer(blob, diff_id) for blob, diff_id in pairs], self._findings)
 
 
-class _Hashed:
-    """A stream that hashes what is read from it."""
-
-    def __init__(self, stream: Readable, algorithm: str) -> None:
-        self._stream = stream
-        self._hash = hashlib.new(algorithm)
-
-    def read(self, size: int, /) -> bytes:
-        data = self._stream.read(size)
-        self._hash.update(data)
-        return data
-
-    def drain(self) -> None:
-        while self.read(_CHUNK):
-            pass
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
+def _diff_ids(config: Json | None) -> list[Digest | None]:
+    rootfs = config.get("rootfs") if config is not None else None
+    found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    return [_digest(text) for text in found] if isinstance(found, list) else []
 
 
-def _where(digest: Digest) -> str:
-    return f"blobs/{digest.algorithm}/{digest.hex}"
+def _digest(text: object) -> Digest | None:
+    try:
+        return Digest.parse(spec.text(text))
+    except ImageError:
+        return None
+
+
+def _names(entry: Descriptor) -> tuple[str | None, ...]:
+    return entry.annotations.get(FULL_NAME), entry.annotations.get(REF_NAME), str(entry.digest)
+
+
+def _are_told_apart(one: Descriptor, other: Descriptor) -> bool:
+    names = [entry.annotations.get(FULL_NAME) for entry in (one, other)]
+    platforms = [platform_of(entry) for entry in (one, other)]
+    return any(None not in pair and pair[0] != pair[1] for pair in (names, platforms))
+
+
+def _is_attestation(entry: Descriptor) -> bool:
+    key, value = DOCKER_ATTESTATION
+    return entry.annotations.get(key) == value
+
+
+def _no_image(entry: Descriptor) -> str | None:
+    """Why whoever goes by an index's entry takes it for no image (image/choose.py)."""
+    if _is_attestation(entry):
+        return "it is called an attestation"
+    if "artifactType" in entry.extra:
+        return f"its artifactType is {entry.extra['artifactType']}"
+    platform = platform_of(entry)
+    return "its platform is unknown" if platform is not None and platform.os == "unknown" else None

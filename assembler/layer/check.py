@@ -1,198 +1,146 @@
-"""What is wrong with a layer's tar (image-spec layer.md), whoever wrote it: read as a stream, all findings at once.
-
-An *error* makes engines fail, disagree, or lose data; a *warning* is waste, or makes the digest depend on the host.
-"""
+"""What is wrong with a layer's tar (image-spec layer.md), whoever wrote it: read as a stream, all findings at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from assembler.errors import ImageError
 from assembler.layer import fields
 from assembler.layer.entry import WHITEOUT_PREFIX, Entry
+from assembler.layer.findings import Notes
 from assembler.layer.header import header
-from assembler.layer.read import BLOCK, TarReader
+from assembler.layer.read import BLOCK
+from assembler.layer.salvage import Salvager
 from assembler.model.node import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from assembler.layer.findings import Finding
+    from assembler.layer.paths import Files
     from assembler.layer.read import Member, Readable
-
-Severity = Literal["error", "warning"]
 
 _OPAQUE: Final = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
 _LARGEST_ID: Final = (1 << 31) - 1
-_EXAMPLES: Final = 3
 _OVERLAY: Final = (b"trusted.overlay.", b"user.overlay.")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """``where`` names the blob or file, ``what`` is wrong there, with the first few paths when there are several."""
-
-    severity: Severity
-    where: str
-    what: str
-
-
-class Files:
-    """The paths that the layers so far add up to, each with whether it is a directory.
-
-    ``partial`` says that not all of those layers were read, so that any path may be there.
-    """
-
-    def __init__(self, *, partial: bool = False) -> None:
-        self._partial = partial
-        self._is_directory: dict[bytes, bool] = {}
-        self._names: dict[bytes, set[bytes]] = {}
-
-    def __contains__(self, path: bytes) -> bool:
-        return self._partial or path in self._is_directory
-
-    def blocks(self, path: bytes) -> bool:
-        """Whether ``path`` is there and can not have anything below it: a file, or a symlink to a directory."""
-        return self._is_directory.get(path) is False
-
-    def add(self, path: bytes, is_directory: bool) -> None:
-        if not is_directory:
-            self.empty(path)
-        known = path in self._is_directory
-        self._is_directory[path] = is_directory
-        for parent in () if known else ancestors(path):
-            self._names.setdefault(parent, set()).add(path)
-            if parent in self._is_directory:
-                break
-            self._is_directory[parent] = True
-            path = parent
-
-    def remove(self, path: bytes) -> None:
-        self.empty(path)
-        self._is_directory.pop(path, None)
-        self._names.get(path.rpartition(b"/")[0], set()).discard(path)
-
-    def empty(self, path: bytes) -> None:
-        waiting = [path]
-        while waiting:
-            children = self._names.pop(waiting.pop(), set())
-            waiting += children
-            for child in children:
-                del self._is_directory[child]
-
-
-def ancestors(path: bytes) -> Iterator[bytes]:
-    """The directories above a path, the nearest first, the root last."""
-    while path:
-        path = path.rpartition(b"/")[0]
-        yield path
+_SELINUX: Final = b"security.selinux"
+_NO_DIRECTORY: Final = "a path below something that is no directory; engines disagree"
 
 
 def check_layer(stream: Readable, below: Files, where: str) -> list[Finding]:
-    """Reads the tar in ``stream`` and brings ``below`` up to date with it."""
-    check = _LayerCheck(below)
-    reader = TarReader(stream)
+    """Reads the tar in ``stream`` and brings ``below`` up to date with it, as far as it can be read."""
+    notes = Notes()
+    check = _LayerCheck(below, notes)
+    reader = Salvager(stream, lambda what, name: notes.note("error", what, name))
     try:
         for member in reader:
             check.member(member)
-        check.end(reader)
     except ImageError as error:
-        check.note("error", error.message)
-    check.whole()
-    return check.findings(where)
-
-
-class _Places:
-    """The first few paths that a finding is about, and how many there are."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._first: list[str] = []
-
-    def add(self, path: bytes | None) -> None:
-        self._count += 1
-        if path is not None and len(self._first) < _EXAMPLES:
-            self._first.append(path.decode(errors="backslashreplace") or ".")
-
-    def __str__(self) -> str:
-        more = f" and {self._count - _EXAMPLES} more" if self._count > _EXAMPLES else ""
-        return f": {', '.join(self._first)}{more}" if self._first else ""
+        notes.note("error", f"{error.message}; the rest was not read")
+        check.whole(is_cut=True)
+        below.forget()
+    else:
+        check.end(reader)
+        check.whole()
+    return notes.findings(where)
 
 
 class _LayerCheck:
-    def __init__(self, below: Files) -> None:
+    def __init__(self, below: Files, notes: Notes) -> None:
         self._below = below
-        self._entries: dict[bytes, bool] = {}
-        self._parents: set[bytes] = set()
+        self._layer = below.beside()
         self._links: list[tuple[bytes, bytes]] = []
         self._whiteouts: dict[bytes, None] = {}
-        self._opaque: list[bytes] = []
-        self._notes: dict[tuple[Severity, str], _Places] = {}
-
-    def note(self, severity: Severity, what: str, path: bytes | None = None) -> None:
-        self._notes.setdefault((severity, what), _Places()).add(path)
-
-    def findings(self, where: str) -> list[Finding]:
-        return [Finding(severity, where, f"{what}{places}") for (severity, what), places in self._notes.items()]
+        self._opaque: dict[bytes, None] = {}
+        self._note = notes.note
 
     def member(self, member: Member) -> None:
-        if not self._is_inside(member):
+        self._below.keep(member.name, member.linkname)
+        if not member.name or not self._is_inside(member):
             return
-        self._form(member)
+        try:
+            self._form(member)
+        except ImageError as error:
+            self._note("error", error.message, member.name)
         path = member.path
-        name = path.rpartition(b"/")[2]
+        folder, _, name = path.rpartition(b"/")
+        if folder.startswith(WHITEOUT_PREFIX) or b"/" + WHITEOUT_PREFIX in folder:
+            self._note("error", "a directory has the name of a whiteout", path)
         if name.startswith(WHITEOUT_PREFIX):
             self._whiteout(member, path, name)
         else:
             self._entry(member, path)
-        self._parents.update(ancestors(path))
 
     def _is_inside(self, member: Member) -> bool:
         names = [member.name, member.linkname] if member.is_link else [member.name]
         if any(b".." in name.split(b"/") for name in names):
-            self.note("error", "a path leads out of the rootfs", member.name)
+            self._note("error", "a path leads out of the rootfs", member.name)
             return False
         if any(name.startswith(b"/") for name in names):
-            self.note("error", "a path is absolute", member.name)
+            self._note("error", "a path is absolute", member.name)
         return True
 
     def _entry(self, member: Member, path: bytes) -> None:
-        if path in self._entries:
-            self.note("error", "a path stands in the layer twice", path)
-        if path and member.kind is Kind.DIRECTORY and path in self._parents and not _is_inherited(member):
-            self.note("warning", "a directory stands behind what is in it", path)
-        if member.kind is Kind.CHARACTER and member.device == (0, 0):
-            self.note("error", "a device 0:0, which overlayfs takes for a whiteout", path)
-        if member.is_link and member.link not in self._entries:
-            self._links.append((path, member.link))
-        for parent in ancestors(path):
-            if self._entries.get(parent) is False or (parent not in self._entries and self._below.blocks(parent)):
-                self.note("error", "a path below something that is no directory; engines disagree", path)
-                break
-        self._entries[path] = member.kind is Kind.DIRECTORY
+        is_directory = member.kind is Kind.DIRECTORY
+        if not path and not is_directory:
+            self._note("error", "the root is no directory", member.name)
+            return
+        node = self._layer.make(path)
+        if node.is_directory is not None:
+            self._note("error", "a path stands in the layer twice", path)
+        if node.holds and not is_directory:
+            self._note("error", _NO_DIRECTORY, path)
+            node.children.clear()
+        elif node.holds and path and not _is_inherited(member):
+            self._note("warning", "a directory stands behind what is in it", path)
+        if member.is_link:
+            self._link(path, member.link)
+        if self._is_blocked(path):
+            self._note("error", _NO_DIRECTORY, path)
+        node.is_directory = is_directory
+
+    def _link(self, path: bytes, target: bytes) -> None:
+        found = self._layer.find(target)
+        if not target or (found is not None and found.is_directory):
+            self._note("error", "a hard link to a directory", path)
+        elif found is None or found.is_directory is None:
+            self._links.append((path, target))
+
+    def _is_blocked(self, path: bytes) -> bool:
+        """Whether something above ``path`` is a file, or a symlink that this layer does not replace."""
+        for ours, theirs in zip(self._layer.above(path), self._below.above(path), strict=True):
+            known = ours.is_directory if ours is not None else None
+            if known is False or (known is None and theirs is not None and theirs.is_directory is False):
+                return True
+        return False
 
     def _whiteout(self, member: Member, path: bytes, name: bytes) -> None:
         if member.kind is not Kind.REGULAR or member.is_link or member.size:
-            self.note("warning", "a whiteout is not an empty file", path)
+            self._note("warning", "a whiteout is not an empty file", path)
+        if member.mode or member.uid or member.gid or member.mtime:
+            self._note("warning", "a whiteout carries a mode, an owner or a time", path)
         folder, slash, _ = path.rpartition(b"/")
+        directory = self._layer.make(folder)
+        directory.holds = True
         hidden = name.removeprefix(WHITEOUT_PREFIX)
+        known, hides = (self._opaque, folder) if name == _OPAQUE else (self._whiteouts, folder + slash + hidden)
         if name == _OPAQUE:
-            self._opaque.append(folder)
+            directory.is_opaque = True
         elif hidden in (b"", b".", b"..") or hidden.startswith(WHITEOUT_PREFIX):
-            self.note("error", "a whiteout that names nothing", path)
-        elif folder + slash + hidden in self._whiteouts:
-            self.note("error", "a path stands in the layer twice", path)
-        else:
-            self._whiteouts[folder + slash + hidden] = None
+            self._note("error", "a whiteout that names nothing", path)
+            return
+        if hides in known:
+            self._note("error", "a path stands in the layer twice", path)
+        known[hides] = None
 
     def _form(self, member: Member) -> None:
-        """How the header is written, apart from what it says."""
+        """How the header is written. ImageError where a number in it is none."""
         if _has_owner_names(member):
-            self.note("warning", "an entry carries a user or group name", member.name)
+            self._note("warning", "an entry carries a user or group name", member.name)
+        if member.kind is Kind.CHARACTER and member.device == (0, 0):
+            self._note("error", "a device 0:0, which overlayfs takes for a whiteout", member.name)
         if member.is_link and fields.number(member.block[124:136]):
-            self.note("error", "a hard link has a size", member.name)
+            self._note("error", "a hard link has a size", member.name)
         if max(member.uid, member.gid) > _LARGEST_ID:
-            self.note("error", "an owner above 2147483647", member.name)
+            self._note("error", "an owner above 2147483647", member.name)
         if member.records:
             self._records(member)
         if member.header_size > BLOCK:
@@ -200,14 +148,16 @@ class _LayerCheck:
 
     def _records(self, member: Member) -> None:
         if member.records.get(b"mtime", b"").partition(b".")[2]:
-            self.note("warning", "an mtime with a fraction of a second", member.name)
+            self._note("warning", "an mtime with a fraction of a second", member.name)
         if b"atime" in member.records or b"ctime" in member.records:
-            self.note("warning", "an entry carries an access or change time", member.name)
+            self._note("warning", "an entry carries an access or change time", member.name)
         for name, value in member.xattrs:
+            if name == _SELINUX:
+                self._note("warning", "an entry carries security.selinux, which only its host understands", member.name)
             if name.startswith(_OVERLAY):
-                self.note("error", f"overlayfs' own attribute {name.decode(errors='replace')}", member.name)
+                self._note("error", f"overlayfs' own attribute {name[:100].decode(errors='replace')}", member.name)
             if not value:
-                self.note("error", "an extended attribute without a value, which PAX can't store", member.name)
+                self._note("error", "an extended attribute without a value, which PAX can't store", member.name)
 
     def _length(self, member: Member) -> None:
         try:
@@ -215,31 +165,34 @@ class _LayerCheck:
         except ImageError:
             return
         if member.header_size > needed:
-            self.note("warning", "a header is longer than what it says needs", member.name)
+            self._note("warning", "a header is longer than what it says needs", member.name)
 
-    def end(self, reader: TarReader) -> None:
+    def end(self, reader: Salvager) -> None:
         if reader.hidden:
-            self.note("error", "there are bytes behind the end of the archive")
+            self._note("error", "there are bytes behind the end of the archive")
         elif reader.trailing:
-            self.note("warning", f"{reader.trailing} bytes of padding behind the two end blocks")
+            self._note("warning", f"{reader.trailing} bytes of padding behind the two end blocks")
         elif reader.end_blocks < 2:
-            self.note("warning", f"{reader.end_blocks} end blocks instead of two")
+            self._note("warning", f"{reader.end_blocks} end blocks instead of two")
 
-    def whole(self) -> None:
-        """What can be said only after the last entry."""
-        for path, target in self._links:
-            if target in self._entries:
-                self.note("error", "a hard link stands before its target", path)
+    def whole(self, *, is_cut: bool = False) -> None:
+        """What can be said only after the last entry; of a layer that ``is_cut`` not what it lacks."""
+        for path, target in () if is_cut else self._links:
+            found = self._layer.find(target)
+            if found is None or found.is_directory is None:
+                self._note("error", "a hard link to a path that is not in the layer", path)
             else:
-                self.note("error", "a hard link to a path that is not in the layer", path)
+                self._note("error", "a hard link stands before its target", path)
         for path in self._whiteouts:
-            if path in self._entries or path in self._parents:
-                self.note("error", "a whiteout and an entry of the same path", path)
+            if self._layer.find(path) is not None:
+                self._note("error", "a whiteout and an entry of the same path", path)
             elif path not in self._below:
-                self.note("error", "a whiteout of a path that no layer below has", path)
+                self._note("error", "a whiteout of a path that no layer below has", path)
+            if any(node is not None and node.is_opaque for node in self._layer.above(path)):
+                self._note("error", "a whiteout in a directory that is opaque: engines show a ghost name", path)
         for path in self._opaque:
             if path not in self._below:
-                self.note("warning", "an opaque whiteout in a directory that no layer below has", path)
+                self._note("warning", "an opaque whiteout in a directory that no layer below has", path)
         self._apply()
 
     def _apply(self) -> None:
@@ -247,8 +200,7 @@ class _LayerCheck:
             self._below.remove(path)
         for path in self._opaque:
             self._below.empty(path)
-        for path, is_directory in self._entries.items():
-            self._below.add(path, is_directory)
+        self._below.lay(self._layer)
 
 
 def _is_inherited(member: Member) -> bool:

@@ -47,9 +47,12 @@ def _base256(field: bytes) -> int:
     return value
 
 
-def parse_records(data: bytes) -> Records:
-    """``<length> <key>=<value>\\n``, repeated; the length counts itself. A later record of the same key wins."""
-    records: Records = {}
+def parse_records(data: bytes, into: Records | None = None) -> Records:
+    """``<length> <key>=<value>\\n``, repeated; the length counts itself. A later record of the same key wins.
+
+    ``into`` also gets what was read before an error.
+    """
+    records: Records = {} if into is None else into
     at = 0
     while at < len(data):
         space = data.find(b" ", at, at + 21)
@@ -60,10 +63,10 @@ def parse_records(data: bytes) -> Records:
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if end > len(data) or end <= space + 1 or data[end - 1] != 0x0A or not equals or not key:
             raise damaged("a PAX record is malformed")
-        if key.startswith(_SPARSE):
-            raise sparse()
         records[key] = value
         at = end
+    if any(key.startswith(_SPARSE) for key in records):
+        raise sparse()
     return records
 
 

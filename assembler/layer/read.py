@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 BLOCK: Final = 512
 END: Final = bytes(BLOCK)
 _BUFFER: Final = 1 << 20
-_EXTENSION_CAP: Final = 1 << 20
+EXTENSION_CAP: Final = 1 << 20
 """Go's readers take at most 1 MiB of PAX records or long name; so do we."""
-_PATH_MAX: Final = 4096
+PATH_MAX: Final = 4096
 """Linux's own limit; it also keeps work that grows with the square of a path's length small."""
 
 _HEADER: Final = Struct("100s 8s 8s 8s 12s 12s 8s c 100s 8s 32s 32s 8s 8s 155s 12x")
-_HARD_LINK: Final = b"1"
-_KINDS: Final = {
-    b"0": Kind.REGULAR, b"\0": Kind.REGULAR, b"7": Kind.REGULAR, _HARD_LINK: Kind.REGULAR, b"2": Kind.SYMLINK,
+HARD_LINK: Final = b"1"
+KINDS: Final = {
+    b"0": Kind.REGULAR, b"\0": Kind.REGULAR, b"7": Kind.REGULAR, HARD_LINK: Kind.REGULAR, b"2": Kind.SYMLINK,
     b"3": Kind.CHARACTER, b"4": Kind.BLOCK, b"5": Kind.DIRECTORY, b"6": Kind.FIFO,
 }
-_LONG_NAME, _LONG_LINK, _RECORDS, _GLOBAL = b"L", b"K", b"x", b"g"
+SPARSE: Final = b"S"
+RECORDS: Final = b"x"
+_LONG_NAME, _LONG_LINK, _GLOBAL = b"L", b"K", b"g"
+EXTENSIONS: Final = frozenset({_LONG_NAME, _LONG_LINK, RECORDS, _GLOBAL})
 
 
 class Readable(Protocol):
@@ -140,7 +143,7 @@ class TarReader:
             self._current, self._left = member, member.size
             yield member
             self._current = None
-            self._source.skip(self._left + -member.size % BLOCK)
+            self._leave(member)
         self._finish()
 
     def data_of(self, member: Member) -> Iterator[bytes]:
@@ -149,44 +152,49 @@ class TarReader:
             self._left -= len(chunk)
             yield chunk
 
+    def _leave(self, member: Member) -> None:
+        """Skips what nobody read of the data, and its padding."""
+        self._source.skip(self._left + -member.size % BLOCK)
+
     def _next(self) -> Member | None:
         extensions: dict[bytes, bytes] = {}
         start = self._source.position
         while (block := self._source.block()) is not None and block != END:
             _check_sum(block)
             flag = block[156:157]
-            if flag in _KINDS:
+            if flag not in EXTENSIONS:
                 return self._member(block, flag, extensions, start)
-            if flag in extensions:
-                raise damaged("a member has the same extended header twice")
-            extensions[flag] = self._extension(block, flag)
-            if flag == _GLOBAL:
-                self._add_globals(extensions.pop(_GLOBAL))
+            self._extend(extensions, block, flag)
         if extensions:
             raise damaged("it ends after an extended header")
         self.end_blocks = 0 if block is None else 1
         return None
 
-    def _extension(self, block: bytes, flag: bytes) -> bytes:
-        if flag == b"S":
-            raise fields.sparse()
-        if flag not in (_LONG_NAME, _LONG_LINK, _RECORDS, _GLOBAL):
-            raise damaged(f"it has a member of the unknown type {flag!r}")
+    def _extend(self, extensions: dict[bytes, bytes], block: bytes, flag: bytes) -> None:
+        if flag in extensions:
+            raise damaged("a member has the same extended header twice")
+        extensions[flag] = self._extension(block)
+        if flag == _GLOBAL:
+            self._add_globals(extensions.pop(_GLOBAL))
+
+    def _extension(self, block: bytes) -> bytes:
         size = fields.count({}, b"size", block[124:136])
-        if size > _EXTENSION_CAP:
+        if size > EXTENSION_CAP:
             raise damaged(f"an extended header of {size} bytes is too long")
         return self._source.exactly(size + -size % BLOCK)[:size]
 
     def _add_globals(self, data: bytes) -> None:
         self._globals_size += len(data)
-        if self._globals_size > _EXTENSION_CAP:
+        if self._globals_size > EXTENSION_CAP:
             raise damaged("its global headers are too long")
         self._globals = {**self._globals, **fields.parse_records(data)}
 
     def _member(self, block: bytes, flag: bytes, extensions: dict[bytes, bytes], start: int) -> Member:
+        if flag not in KINDS:
+            raise fields.sparse() if flag == SPARSE else damaged(f"it has a member of the unknown type {flag!r}")
         records = self._globals
-        if _RECORDS in extensions:
-            records = {**records, **fields.parse_records(extensions[_RECORDS])}
+        if RECORDS in extensions:
+            records = {**records, **fields.parse_records(extensions[RECORDS])}
         name, mode, uid, gid, size, mtime, _, _, linkname, magic, _, _, _, _, prefix = _HEADER.unpack(block)
         name = name.partition(b"\0")[0]
         if magic[:6] == b"ustar\0" and prefix[0]:
@@ -197,10 +205,10 @@ class TarReader:
             linkname = extensions.get(_LONG_LINK, linkname).rstrip(b"\0")
         if extensions or records:
             name, linkname = fields.text(records, b"path", name), fields.text(records, b"linkpath", linkname)
-        if not name or max(len(name), len(linkname)) > _PATH_MAX:
+        if not name or max(len(name), len(linkname)) > PATH_MAX:
             raise damaged("a member has no name, or one that is longer than a path can be")
-        kind = Kind.DIRECTORY if flag == b"\0" and name.endswith(b"/") else _KINDS[flag]
-        is_link = flag == _HARD_LINK
+        kind = Kind.DIRECTORY if flag == b"\0" and name.endswith(b"/") else KINDS[flag]
+        is_link = flag == HARD_LINK
         length = fields.count(records, b"size", size)
         return Member(
             name, kind, is_link, fields.number(mode) & 0o7777,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from assembler.model.node import Content
 
 CHUNK: Final = 1 << 20
-_AHEAD: Final = 16
+_AHEAD: Final = 8
 """Chunks that a stage can be behind."""
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _ZEROS: Final = bytes(BLOCK)

@@ -10,6 +10,8 @@ import os
 import stat
 from typing import NamedTuple
 
+from assembler.model.printable import printable
+
 
 class Kind(enum.Enum):
     REGULAR = "regular file"
@@ -115,5 +117,4 @@ class Content(NamedTuple):
 
 def shown(path: bytes) -> str:
     """A path for people: absolute, and printable whatever its bytes are."""
-    text = "/" + os.fsdecode(path)
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return printable("/" + os.fsdecode(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from assembler.errors import UsageError
@@ -31,6 +31,11 @@ class Platform:
         """``machine`` as ``uname -m`` prints it; unknown names are passed on as they are."""
         architecture, variant = _MACHINES.get(machine, (machine, ""))
         return cls("linux", architecture, variant)
+
+    def normal(self) -> Platform:
+        """One name for one platform, as containerd has it: arm is v7 unless told, and arm64 goes without its v8."""
+        usual = {("arm", ""): "v7", ("arm64", "v8"): ""}
+        return replace(self, variant=usual.get((self.architecture, self.variant), self.variant))
 
     def to_json(self) -> dict[str, Any]:
         fields = {"architecture": self.architecture, "os": self.os, "variant": self.variant}

@@ -13,6 +13,7 @@ from assembler.recipe.values import (
     Baseline,
     Capability,
     ContainerPath,
+    Created,
     Duration,
     Environment,
     FileName,
@@ -51,7 +52,9 @@ class BootstrapTable(Table):
     variant: Text = Field(default="minbase", description="mmdebstrap's --variant.")
     architecture: Text | None = Field(
         default=None, description="Debian's name, such as amd64; by default this machine's.")
-    mirror: Text | None = Field(default=None, description="URL of the package archive; by default mmdebstrap's choice.")
+    mirror: Text | None = Field(
+        default=None, description="URL of the package archive, or a line for apt's sources.list; a snapshot's pins the "
+        "base. By default mmdebstrap's choice.")
 
 
 class BaseTable(Table):
@@ -217,7 +220,11 @@ class Document(Table):
 
     name: Name = Field(description="What the build is called.")
     source_date_epoch: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="No new file in a layer is later than this, in seconds since 1970.")
+        default=None, description="No new file in a layer is later than this, in seconds since 1970; steps find it in "
+        "SOURCE_DATE_EPOCH, which wins over this where imgasm itself finds it set.")
+    created: Created | None = Field(
+        default=None, description="When the images were made, as they tell it; by default they don't. "
+        '"2026-01-02T03:04:05Z", "source_date_epoch" or "now".')
     vars: dict[VariableName, str] = Field(
         default={}, description="What {{ name }} stands for; --set name=value overrides.")
     base: BaseTable

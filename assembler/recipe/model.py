@@ -133,3 +133,5 @@ class Recipe:
     images: tuple[Image, ...] = ()
     source_date_epoch: int | None = None
     """Seconds; None keeps every file's own time."""
+    created: str | None = None
+    """RFC 3339, or one of ``model.moment``'s words; None makes images without dates."""

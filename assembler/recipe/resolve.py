@@ -44,6 +44,7 @@ def resolve(
         prune=model.Prune(tuple(document.prune.presets), tuple(document.prune.paths)),
         images=tuple(_image(table, folder) for table in document.image),
         source_date_epoch=document.source_date_epoch,
+        created=document.created,
     )
 
 

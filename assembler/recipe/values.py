@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from assembler.errors import ImgasmError
 from assembler.model.globs import translate
+from assembler.model.moment import parse_created
 from assembler.model.reference import Reference
 from assembler.model.size import parse_size
 
@@ -87,6 +88,13 @@ def _baseline(text: str) -> str:
 def is_layout_path(text: str) -> bool:
     """A path says that it is one by its beginning, as on Docker's command line: ``a/b`` is a repository."""
     return text.startswith(("/", "./", "../"))
+
+
+def _created(text: str) -> str:
+    try:
+        return parse_created(text)
+    except ValueError as error:
+        fail(str(error))
 
 
 def _capability(text: str) -> str:
@@ -175,6 +183,7 @@ ImageReference = Annotated[str, AfterValidator(_reference)]
 SourceUrl = Annotated[str, _matching(r"(?s).*\S.*", "a value: it is empty"), AfterValidator(_source_url)]
 Baseline = Annotated[str, AfterValidator(_baseline)]
 Onto = Annotated[str, AfterValidator(_onto)]
+Created = Annotated[str, AfterValidator(_created)]
 Capability = Annotated[str, AfterValidator(_capability)]
 Environment = Annotated[dict[str, str], AfterValidator(_environment)]
 Port = Annotated[str, AfterValidator(_port)]

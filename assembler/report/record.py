@@ -160,6 +160,8 @@ class BuildRecord(Part):
     format: Literal[1] = FORMAT
     kind: Literal["build"] = "build"
     imgasm: str
+    libraries: dict[str, str] = Field(default_factory=dict)
+    """What compressed the layers, and its version: another may make other bytes of the same tar."""
     recipe: RecipeName
     vars: dict[str, str] = Field(default_factory=dict)
     engine: EngineName | None = None

@@ -15,6 +15,7 @@ import pytest
 
 from assembler.changeset.capture import changeset
 from assembler.changeset.rules import Rules
+from assembler.commands.libraries import LIBRARIES
 from assembler.commands.reading import Reader
 from assembler.layer.compress import compressor
 from assembler.layer.write import write_layer
@@ -25,7 +26,6 @@ from tests.support.debian_registry import debian_registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.engine.client import Engine
     from assembler.engine.session import Session
     from tests.support.debian_registry import DebianRegistry
 
@@ -153,6 +153,7 @@ def test_build_push_pull_run(cli: Cli, registry: DebianRegistry) -> None:
     assert entries(cli.directory / "build/sample", image["manifest"]) == [
         "opt/app/", "opt/.wh.old", "opt/app/run", "opt/app/word",
     ]  # fmt: skip
+    assert record["libraries"] == LIBRARIES
     steps = {step["name"]: step for step in record["steps"]}
     assert steps["write"]["added"] >= 3_000_000 and steps["tidy"]["removed"] == 3_000_000
     assert steps["write"]["scratch"] == 1_000_000
@@ -289,8 +290,50 @@ def test_both_ways_of_reading_give_the_same_layer(edited: Session, base: str, tm
     assert "opt/old/.wh.file" in lists[0] and "dockerenv" not in lists[0] and "etc/passwd" not in lists[0]
 
 
-def test_a_build_on_each_engine_is_the_same(engine: Engine, cli: Cli) -> None:
-    """Docker and podman give one layer: nothing of the engine is in it."""
-    record = json.loads(cli("build", cli.recipe(), "--engine", engine.name, "--json").stdout)
-    listed = entries(cli.directory / "build/sample", record["images"][0]["manifest"])
-    assert listed == ["opt/app/", "opt/.wh.old", "opt/app/run", "opt/app/word"]
+TINY = """
+[[image]]
+name = "tiny"
+onto = "scratch"
+keep = ["/opt/app/word"]
+"""
+
+
+def test_what_is_not_in_an_image_does_not_change_it(cli: Cli) -> None:
+    """Two machines whose bases differ in other files: an image onto scratch names no base, and is the same."""
+    recipe, records = cli.recipe(more=TINY), []
+    for number in ("1", "2"):
+        (cli.directory / f"more-{number}").write_text(number)
+        subprocess.run(["tar", "--append", "--file", "base.tar", f"more-{number}"], cwd=cli.directory, check=True)
+        records.append(json.loads(cli("build", recipe, "--engine", "docker", "--json", "--output", number).stdout))
+    sample, tiny = ([record["images"][position]["manifest"] for record in records] for position in (0, 1))
+    assert sample[0] != sample[1]
+    assert tiny[0] == tiny[1]
+    assert "annotations" not in json.loads((cli.directory / "1/blobs/sha256" / tiny[0][7:]).read_bytes())
+
+
+@pytest.fixture
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Beside docker."""
+    with engines.podman(tmp_path_factory.mktemp("podman")):
+        yield
+
+
+def test_docker_and_podman_give_one_image(podman: None, cli: Cli) -> None:
+    """To the last byte of layer, config and manifest: nothing of the engine is in it, whichever way it is read."""
+    recipe, layouts = cli.recipe(more=TINY), []
+    for engine in ("docker", "podman"):
+        for way, told in (("overlay", "overlay"), ("export", "exports")):
+            output = f"{engine}-{way}"
+            done = cli("build", recipe, "--engine", engine, "--capture", way, "--output", output, "--json")
+            record = json.loads(done.stdout)
+            assert (record["engine"]["name"], record["engine"]["capture"]) == (engine, told)
+            layouts.append(contents(cli.directory / output))
+            time.sleep(1.1)  # another second, other times of new files
+    assert sum(name.startswith("blobs") for name in layouts[0]) == 7, "a base, two layers, two configs and manifests"
+    assert layouts[1:] == layouts[:1] * 3
+
+
+def contents(layout: Path) -> dict[str, bytes]:
+    """All of a layout but the record, which says what each step cost."""
+    files = (path for path in layout.rglob("*") if path.is_file() and path.name != "imgasm.json")
+    return {str(path.relative_to(layout)): path.read_bytes() for path in files}

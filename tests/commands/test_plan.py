@@ -9,6 +9,8 @@ from assembler.commands.recipe import open_recipe
 
 TEXT = '''
     name = "demo"
+    source_date_epoch = 0
+    created = "now"
     [vars]
     version = "1.2"
     [base]
@@ -58,6 +60,10 @@ recipe demo
 
 variables
   version  1.2
+
+times
+  clamp    0 s since 1970
+  created  now
 
 container
   base         bookworm main (minbase) with make gcc

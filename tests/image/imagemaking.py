@@ -27,7 +27,7 @@ def tarball(files: dict[str, bytes | None]) -> bytes:
     with tarfile.open(fileobj=sink, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
-            info.mode = 0o755 if content is None else 0o644
+            info.mode = 0 if ".wh." in name else 0o755 if content is None else 0o644
             info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
             info.size = len(content or b"")
             tar.addfile(info, io.BytesIO(content or b""))

@@ -15,6 +15,8 @@ SHA256 = "0123456789abcdef" * 4
 
 FULL = f"""
     name = "nvidia"
+    source_date_epoch = 5
+    created = "2026-01-02T04:04:05+01:00"
     [vars]
     kernel = "6.1"
     [base]
@@ -161,6 +163,8 @@ def test_everything_a_recipe_can_say_arrives(tmp_path: Path) -> None:
             Image("two", "localhost:5000/two", tmp_path / "layout", compression=Compression("gzip"),
                   budget=Budget(layer=1000, growth=Growth(5.0))),
         ),
+        source_date_epoch=5,
+        created="2026-01-02T03:04:05Z",
     )  # fmt: skip
 
 
