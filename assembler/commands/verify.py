@@ -39,6 +39,8 @@ class Verifier:
     def verify(self, what: str) -> list[Finding]:
         """All findings. What can't be brought here because it is damaged is one itself."""
         place = _place(what)
+        if self.copier.platform is not None and place.store is not Store.REGISTRY:
+            raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all is checked.")
         if place.store is Store.LAYOUT:
             return _verify(place.path, self.copier.progress, place.name)
         with scratch_layout(self.copier.scratch) as layout:

@@ -151,6 +151,10 @@ def test_all_images_of_an_index_in_a_registry_or_one(imgasm: Imgasm, registry: D
     assert errors(verify_json(imgasm, f"{registry.host}/all:1", "--platform", "linux/amd64", status=0)) == []
 
 
+def test_a_platform_is_for_registries(imgasm: Imgasm) -> None:
+    assert "Leave it out" in imgasm("verify", "in", "--platform", "linux/amd64", status=2).stderr
+
+
 @pytest.mark.engine
 def test_images_of_engines(engine: Engine, imgasm: Imgasm) -> None:
     place = {"docker": "docker-daemon", "podman": "containers-storage"}[engine.name] + ":localhost/verified:1"
