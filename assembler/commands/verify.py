@@ -14,6 +14,7 @@ from assembler.image.verify import verify
 from assembler.layer.compress import compressor
 from assembler.layer.findings import Finding
 from assembler.model.place import Place, Store
+from assembler.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +48,7 @@ class Verifier:
             try:
                 self._fetch(place, layout)
             except ImageError as error:
-                return [Finding("error", what, error.message)]
+                return [Finding("error", printable(what), printable(error.message))]
             return _verify(layout.root, self.copier.progress)
 
     def _fetch(self, place: Place, layout: Layout) -> None:

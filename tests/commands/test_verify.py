@@ -118,6 +118,10 @@ def test_an_archive_that_is_none_is_a_finding(imgasm: Imgasm) -> None:
     (found,) = verify_json(imgasm, "some.tar", status=8)
     assert found["severity"] == "error" and found["where"] == "some.tar" and "damaged" in found["what"]
 
+    (imgasm.directory / "odd.tar").write_bytes(rootfs({"blobs/sha256/\x1b[2J\n": b"{}"}))
+    (found,) = verify_json(imgasm, "odd.tar", status=8)
+    assert "blobs/sha256/\\x1b[2J\\n in the archive is not what its name says" in found["what"]
+
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistry]:
