@@ -14,6 +14,7 @@ from assembler.image.verify import verify
 from assembler.layer.compress import compressor
 from assembler.layer.findings import Finding
 from assembler.model.place import Place, Store
+from assembler.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,13 +40,15 @@ class Verifier:
     def verify(self, what: str) -> list[Finding]:
         """All findings. What can't be brought here because it is damaged is one itself."""
         place = _place(what)
+        if self.copier.platform is not None and place.store is not Store.REGISTRY:
+            raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all is checked.")
         if place.store is Store.LAYOUT:
             return _verify(place.path, self.copier.progress, place.name)
         with scratch_layout(self.copier.scratch) as layout:
             try:
                 self._fetch(place, layout)
             except ImageError as error:
-                return [Finding("error", what, error.message)]
+                return [Finding("error", printable(what), printable(error.message))]
             return _verify(layout.root, self.copier.progress)
 
     def _fetch(self, place: Place, layout: Layout) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from assembler.layer.read import Member, Readable
 
 _OPAQUE: Final = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
-_LARGEST_ID: Final = (1 << 31) - 1
+_LARGEST_ID: Final = (1 << 32) - 2
 _OVERLAY: Final = (b"trusted.overlay.", b"user.overlay.")
 _SELINUX: Final = b"security.selinux"
 _NO_DIRECTORY: Final = "a path below something that is no directory; engines disagree"
@@ -140,7 +140,7 @@ class _LayerCheck:
         if member.is_link and fields.number(member.block[124:136]):
             self._note("error", "a hard link has a size", member.name)
         if max(member.uid, member.gid) > _LARGEST_ID:
-            self._note("error", "an owner above 2147483647", member.name)
+            self._note("error", "an owner above 4294967294, the largest that Linux has", member.name)
         if member.records:
             self._records(member)
         if member.header_size > BLOCK:

@@ -118,6 +118,10 @@ def test_an_archive_that_is_none_is_a_finding(imgasm: Imgasm) -> None:
     (found,) = verify_json(imgasm, "some.tar", status=8)
     assert found["severity"] == "error" and found["where"] == "some.tar" and "damaged" in found["what"]
 
+    (imgasm.directory / "odd.tar").write_bytes(rootfs({"blobs/sha256/\x1b[2J\n": b"{}"}))
+    (found,) = verify_json(imgasm, "odd.tar", status=8)
+    assert "blobs/sha256/\\x1b[2J\\n in the archive is not what its name says" in found["what"]
+
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistry]:
@@ -149,6 +153,10 @@ def test_all_images_of_an_index_in_a_registry_or_one(imgasm: Imgasm, registry: D
     assert [what for what, _, _ in whole if "is for linux/arm64; its config says linux/amd64" in what]
     assert GHOSTS[0] in whole
     assert errors(verify_json(imgasm, f"{registry.host}/all:1", "--platform", "linux/amd64", status=0)) == []
+
+
+def test_a_platform_is_for_registries(imgasm: Imgasm) -> None:
+    assert "Leave it out" in imgasm("verify", "in", "--platform", "linux/amd64", status=2).stderr
 
 
 @pytest.mark.engine

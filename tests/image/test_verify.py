@@ -521,6 +521,8 @@ def test_links_and_stray_files_among_the_blobs(layout: Layout) -> None:
         ("blobs/sha512", "is no directory, so it holds no algorithm's blobs"),
         ("blobs/stray", "is no directory, so it holds no algorithm's blobs"),
     ]
+    with pytest.raises(ImageError, match="sha512 is a symbolic link"):
+        Layout.open(layout.root)
 
 
 # Descriptors

@@ -99,7 +99,7 @@ def test_a_right_layer_has_no_findings() -> None:
     ("error", "0:0, which overlayfs takes for a whiteout: c", layer(entry("c", C))),
     ("error", "own attribute trusted.overlay.opaque: d",
      layer(entry("d", D, pax_headers={"SCHILY.xattr.trusted.overlay.opaque": "y"}))),
-    ("error", "an owner above 2147483647: f", layer(entry("f", uid=1 << 31))),
+    ("error", "an owner above 4294967294, the largest that Linux has: f", layer(entry("f", uid=(1 << 32) - 1))),
     ("warning", "user or group name: f", layer(entry("f", uname="root"))),
     ("warning", "user or group name: f", layer(entry("f", gname="root"))),
     ("warning", "fraction of a second: f", layer(entry("f", mtime=1.5))),
