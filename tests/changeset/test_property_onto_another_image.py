@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from assembler.changeset.tarball import TarTree
 from assembler.errors import ChangesetError
-from tests.changeset.test_property import Case, check, examples, full_cases, without_sockets
-from tests.support.edits import PATHS, Edit, perform
+from tests.changeset.test_property import Case, check, examples, full_cases
+from tests.support.edits import PATHS, Edit, perform, without_sockets
 from tests.support.exports import export
 from tests.support.onto import Refusal, Stacking, changes
 from tests.support.scene import Goal, Scene, facts, layer_of
