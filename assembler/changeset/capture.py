@@ -169,8 +169,8 @@ def _changes(capture: Capture) -> Iterator[tuple[bytes, Node | None]]:
         if node is None or was is None or differs(path, node, final, path, was, base):
             yield path, node
             continue
-        is_linked = node.linked or was.linked
-        if is_linked and final.peers(path) != base.peers(path):
+        # A file that only lost a name is what it was. Only a further name makes it another.
+        if node.linked and not final.peers(path) <= base.peers(path):
             yield path, node
 
 

@@ -14,7 +14,7 @@ from assembler.errors import ChangesetError
 from assembler.model.node import Kind, Node, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from assembler.changeset.tree import Tree
 
@@ -55,7 +55,7 @@ def stack(
     changed = found.changed
     spread(changed, found.linked, wanted, final, onto, targets)
     if foreign:
-        _check_places(changed, found.removed, targets)
+        _check_places([path for path, node in wanted.items() if node is not None], found, targets)
     _add_parents(changed, found.removed, final, onto, targets)
     removed = _needed(found.removed, changed)
     untouched = _exposed_parents(changed, removed, onto)
@@ -93,12 +93,12 @@ def differs(source: bytes, node: Node, final: Tree, target: bytes, was: Node, on
     return node.kind is Kind.REGULAR and node.size > 0 and not same_content(source, final, target, onto)
 
 
-def _check_places(changed: Mapping[bytes, Node], removed: set[bytes], targets: Targets) -> None:
+def _check_places(wanted: Sequence[bytes], found: _Difference, targets: Targets) -> None:
     """ChangesetError where the links of the image below lead a file into what the container removed or replaced."""
-    for directory in _directories_above((changed,)):
-        now = changed.get(directory)
-        if directory in removed or (now is not None and now.kind is not Kind.DIRECTORY):
-            inside = min(path for path in changed if path.startswith(directory + b"/"))
+    for directory in _directories_above((wanted,)):
+        now = found.changed.get(directory)
+        if directory in found.removed or (now is not None and now.kind is not Kind.DIRECTORY):
+            inside = min(path for path in wanted if path.startswith(directory + b"/"))
             what = "removed" if now is None else f"made a {now.kind.value}"
             raise ChangesetError(
                 f"{shown(targets.source_of(directory))} was {what} in the container, but in the image below"

@@ -36,7 +36,8 @@ class Targets:
                 continue  # a link to the root was followed, and no layer has an entry for that
             if wanted.get(target) is None:
                 wanted[target] = node
-                self._sources[target] = path
+                if node is not None:
+                    self._sources[target] = path
             elif node is not None and not _both_directories(node, wanted[target]):
                 raise ChangesetError(
                     f"{shown(self.source_of(target))} and {shown(path)} are two files in the container, but the image"

@@ -11,9 +11,9 @@ import hashlib
 import os
 import threading
 from array import array
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
@@ -150,8 +150,8 @@ class _Chunks:
 
     def __init__(self, receivers: tuple[_Receiver, ...]) -> None:
         self._receivers = receivers
-        self._ring = cycle([memoryview(bytearray(CHUNK)) for _ in range(_AHEAD + 1)])
-        self._view = next(self._ring)
+        self._ring: deque[memoryview] = deque()
+        self._view = self._next()
         self._used = 0
         self.total = 0
 
@@ -194,8 +194,13 @@ class _Chunks:
             chunk = self._view[: self._used]
             for receive in self._receivers:
                 receive(chunk)
-            self._view = next(self._ring)
+            self._view = self._next()
             self._used = 0
+
+    def _next(self) -> memoryview:
+        view = self._ring.popleft() if len(self._ring) > _AHEAD else memoryview(bytearray(CHUNK))
+        self._ring.append(view)
+        return view
 
     def _advance(self, amount: int) -> None:
         self._used += amount

@@ -142,7 +142,7 @@ def test_a_file_where_the_container_removed_a_directory_is_an_error() -> None:
 
     with stacked(base, container, other) as found:
         assert found.refused() == (
-            "/srv was removed in the container, but in the image below /opt/f lies in it, as /srv/opt/f"
+            "/srv was removed in the container, but in the image below /opt lies in it, as /srv/opt"
         )
 
 
