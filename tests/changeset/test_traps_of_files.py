@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from assembler.changeset.capture import changeset
+from assembler.changeset.capture import changeset, of_overlay
+from assembler.changeset.overlay import Unreadable
 from assembler.changeset.rules import Rules
 from assembler.changeset.tarball import TarTree
 from assembler.changeset.tree import EmptyTree
@@ -281,3 +282,18 @@ def test_trap_28_a_base_may_be_as_deep_as_it_likes() -> None:
     for entries in layers:
         tree.apply_layer(io.BytesIO(b"".join(map(header, entries)) + END))
     assert list(tree.names(b"")) == [] and tree.node(deep) is None
+
+
+def test_trap_28_a_tree_deeper_than_the_kernels_paths_is_left_to_exports(tmp_path: Path) -> None:
+    upper, lower = tmp_path / "upper", tmp_path / "lower"
+    upper.mkdir()
+    lower.mkdir()
+    here = os.open(upper, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=here)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    with pytest.raises(Unreadable, match="File name too long"):
+        of_overlay(os.fsencode(upper), [os.fsencode(lower)], [])
