@@ -41,6 +41,8 @@ class TarTree(Tree):
         self._digests: dict[bytes, bytes] = {}
         self._contents: dict[bytes, Content] = {}
         self._groups: dict[bytes, set[bytes]] = {}
+        self._first: dict[bytes, bytes] = {}
+        """For the name of a hard link, the one that came with the content, which may be another file's by now."""
         self._findings: set[Finding] = set()
         self.fetch: Callable[[frozenset[bytes]], None] | None = None
         """Reads the stream once more, for contents that nobody could know to be needed when they went by."""
@@ -67,6 +69,11 @@ class TarTree(Tree):
         lacking = frozenset(path for path in paths if path not in self._contents)
         if lacking and self.fetch:
             self.fetch(frozenset(name for path in lacking for name in self.peers(path)))
+            if changed := sorted(path for path in lacking if path not in self._contents):
+                raise ChangesetError(
+                    f"{shown(changed[0])} is not what it was any more when its content was read",
+                    hint="Something still writes in the container: end what the steps left running.",
+                )
 
     def content_digest(self, path: bytes) -> bytes | None:
         return self._digests.get(path)
@@ -91,23 +98,18 @@ class TarTree(Tree):
             self._add(member, spool, wanted)
 
     def read_contents(self, stream: Readable, spool: BinaryIO, paths: frozenset[bytes]) -> None:
-        """Goes through the stream of ``read_export`` again, only for the contents of ``paths``.
-
-        ChangesetError if these are not what they were.
-        """
+        """Goes through a stream again, only for the contents of ``paths`` that are what the tree has."""
+        wanted: dict[bytes, list[bytes]] = {}
+        for path in paths:
+            wanted.setdefault(self._first.get(path, path), []).append(path)
         for member in read_tar(stream):
-            if member.path in paths and member.kind is Kind.REGULAR and not member.is_link:
+            if member.path in wanted and member.kind is Kind.REGULAR and not member.is_link:
                 content, digest = Content(os.fsencode(spool.name), spool.tell()), hashlib.sha256()
                 for chunk in member.chunks():
                     digest.update(chunk)
                     spool.write(chunk)
-                if digest.digest() == self._digests.get(member.path):
-                    self._contents.update((name, content) for name in self.peers(member.path))
-        if changed := sorted(path for path in paths if path not in self._contents):
-            raise ChangesetError(
-                f"{shown(changed[0])} is not in the second export of the container as it was in the first",
-                hint="Something still writes in the container: end what the steps left running.",
-            )
+                same = (path for path in wanted[member.path] if self._digests.get(path) == digest.digest())
+                self._contents.update((path, content) for path in same)
 
     def apply_layer(self, stream: Readable) -> None:
         """Takes in one layer of an image over those before it (image-spec layer.md, "Applying Changesets").
@@ -178,6 +180,7 @@ class TarTree(Tree):
             raise ImageError(f"the archive links {shown(path)} to {shown(target)}, which does not stand before it")
         self._nodes[target] = self._nodes[target]._replace(linked=True)
         self._put(path, self._nodes[target])
+        self._first[path] = self._first.get(target, target)
         group = self._groups.setdefault(target, {target})
         group.add(path)
         self._groups[path] = group
@@ -203,6 +206,7 @@ class TarTree(Tree):
         self._names[parent(path)].discard(path.rpartition(b"/")[2])
         self._digests.pop(path, None)
         self._contents.pop(path, None)
+        self._first.pop(path, None)
         self._groups.pop(path, {path}).discard(path)
 
 

@@ -5,6 +5,7 @@ Each is a case in which a layer was once wrong, or differed by the way that the 
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import socket
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assembler.changeset.capture import Capture, Result, changeset, prove_layer
+from assembler.changeset.capture import Capture, Result, changeset, of_exports, prove_layer
 from assembler.changeset.overlay import OverlayTree
 from assembler.changeset.rules import Rules
+from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
 from tests.support.corpus import write
 from tests.support.making import changed
@@ -236,3 +238,27 @@ def test_a_directory_with_a_default_acl_in_anothers_place_stands_before_its_file
         names = list(made.members())
         assert names == ["d", "d/x"]
         assert look(made.done.lowers[0])[b"other/keep"]
+
+
+@pytest.mark.parametrize("second", ["lacks it", "has another"])
+def test_a_file_that_is_another_in_the_second_export_is_an_error(second: str) -> None:
+    """The first goes by before anybody knows that the other image needs the file."""
+    with (
+        scene(base, container=lambda root: None) as done,
+        scene(base if second == "lacks it" else lambda root: write(root / "etc/f", b"else"),
+              container=lambda root: (root / "etc/f").unlink() if second == "lacks it" else None) as later,
+        done.fresh("spool").joinpath("file").open("wb") as spool,
+    ):  # fmt: skip
+        exports = iter([done.final_export, later.final_export])
+
+        @contextmanager
+        def final() -> Iterator[io.BytesIO]:
+            yield io.BytesIO(next(exports))
+
+        @contextmanager
+        def first() -> Iterator[io.BytesIO]:
+            yield io.BytesIO(done.base_export)
+
+        capture = of_exports(first, final, (), spool, Rules(()))
+        with pytest.raises(ChangesetError, match="/etc/f is not what it was any more"):
+            changeset(capture, EmptyTree(), Rules(()), Rules.of_patterns(["/etc/**"]))

@@ -297,3 +297,22 @@ def test_trap_28_a_tree_deeper_than_the_kernels_paths_is_left_to_exports(tmp_pat
     os.close(here)
     with pytest.raises(Unreadable, match="File name too long"):
         of_overlay(os.fsencode(upper), [os.fsencode(lower)], [])
+
+
+def test_trap_12_a_links_content_is_found_under_the_name_that_another_file_took(tmp_path: Path) -> None:
+    def member(path: bytes, data: bytes) -> bytes:
+        return header(Entry(path, Node(Kind.REGULAR, 0o644, size=len(data)))) + data.ljust(512, b"\0")
+
+    linked = header(Entry(b"b", Node(Kind.REGULAR, 0o644, size=3), link=b"a"))
+    layers = [member(b"a", b"old") + linked + END, member(b"a", b"new") + END]
+    tree = TarTree()
+    for layer in layers:
+        tree.apply_layer(io.BytesIO(layer))
+    with (tmp_path / "spool").open("w+b") as spool:
+        for layer in layers:
+            tree.read_contents(io.BytesIO(layer), spool, frozenset((b"a", b"b")))
+        for path, data in ((b"a", b"new"), (b"b", b"old")):
+            content = tree.content(path)
+            assert content is not None
+            spool.seek(content.offset)
+            assert spool.read(3) == data
