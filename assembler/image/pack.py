@@ -36,7 +36,8 @@ def pack(
             plain.update(chunk)
             blob.write(compressor.compress(chunk))
             advance(len(chunk))
-        blob.write(compressor.flush())
+        for piece in compressor.flush():
+            blob.write(piece)
         diff_id = Digest("sha256", plain.hexdigest())
         check(diff_id)
         digest = blob.commit()

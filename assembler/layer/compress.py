@@ -27,6 +27,8 @@ CodecName = Literal["zstd", "gzip", "none"]
 class Compressor(Protocol):
     """One stream. ``compress`` and ``flush`` give what is ready by then; after ``flush`` the stream is complete.
 
+    ``flush`` does so in pieces: all that the threads still work on can be tens of megabytes.
+
     ``progress`` is how many bytes are compressed so far, and to how many, whether these were given out yet or not.
     """
 
@@ -34,7 +36,7 @@ class Compressor(Protocol):
 
     def compress(self, data: bytes | bytearray | memoryview) -> bytes: ...
 
-    def flush(self) -> bytes: ...
+    def flush(self) -> list[bytes]: ...
 
     def progress(self) -> tuple[int, int]: ...
 
@@ -83,8 +85,8 @@ class _Plain:
         self._size += len(data)
         return bytes(data)
 
-    def flush(self) -> bytes:
-        return b""
+    def flush(self) -> list[bytes]:
+        return []
 
     def progress(self) -> tuple[int, int]:
         return self._size, self._size
@@ -138,9 +140,9 @@ class _Zstd:
 
     def compress(self, data: bytes | bytearray | memoryview) -> bytes:
         self._stream.write(data)
-        return self._ready.take()
+        return b"".join(self._ready.take())  # one piece as a rule, which is not copied
 
-    def flush(self) -> bytes:
+    def flush(self) -> list[bytes]:
         self._stream.flush(zstandard.FLUSH_FRAME)
         return self._ready.take()
 
@@ -160,10 +162,8 @@ class _Pieces(io.RawIOBase):
         self._pieces.append(data)
         return len(data)
 
-    def take(self) -> bytes:
-        """All of it in one; a single piece is not copied."""
-        taken = b"".join(self._pieces)
-        self._pieces.clear()
+    def take(self) -> list[bytes]:
+        taken, self._pieces = self._pieces, []
         return taken
 
 
@@ -194,12 +194,12 @@ class _Gzip:
             del self._pending[: self.BLOCK]
         return self._finished(self._most)
 
-    def flush(self) -> bytes:
+    def flush(self) -> list[bytes]:
         if self._pending or self._done == (0, 0):
             self._start(bytes(self._pending))
         rest = self._finished(0)
         self._pool.shutdown()
-        return rest
+        return [rest]
 
     def progress(self) -> tuple[int, int]:
         return self._done

@@ -117,7 +117,8 @@ class _Squeeze:
             self.marks.append(progress)
 
     def finish(self) -> None:
-        self._hand_on(self._compressor.flush())
+        for piece in self._compressor.flush():
+            self._hand_on(piece)
 
     def _hand_on(self, data: bytes) -> None:
         if data:

@@ -49,5 +49,5 @@ def test_a_blob_has_the_digest_that_it_has_everywhere(codec: str, file_size: int
     for number in range(20):
         lines = (hashlib.sha256(b"%d" % (number * 7 + line % 4099)).hexdigest().encode() for line in range(15_420))
         sha256.update(squeeze.compress(b"\n".join(lines)))
-    sha256.update(squeeze.flush())
+    sha256.update(b"".join(squeeze.flush()))
     assert sha256.hexdigest() == BLOBS.get((codec, VERSIONS[codec], file_size))

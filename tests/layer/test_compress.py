@@ -19,7 +19,7 @@ LEVELS = [(name, level) for name, codec in CODECS.items() for level in codec.lev
 
 def compressed(codec: str, level: int, step: int, threads: int = 2) -> bytes:
     stream = compressor(codec, level, threads)
-    return b"".join([*(stream.compress(DATA[at : at + step]) for at in range(0, len(DATA), step)), stream.flush()])
+    return b"".join([*(stream.compress(DATA[at : at + step]) for at in range(0, len(DATA), step)), *stream.flush()])
 
 
 @pytest.mark.parametrize(("codec", "level"), LEVELS)
@@ -31,7 +31,7 @@ def test_the_pieces_that_data_comes_in_change_nothing(codec: str, level: int) ->
 @pytest.mark.parametrize("level", CODECS["zstd"].levels)
 def test_a_zstd_frame_asks_its_reader_for_no_more_than_8_mib(level: int, file_size: int) -> None:
     stream = compressor("zstd", level, threads=1, file_size=file_size)
-    blob = stream.compress(DATA) + stream.flush()
+    blob = b"".join([stream.compress(DATA), *stream.flush()])
     frame = zstandard.get_frame_parameters(blob)
     assert frame.window_size <= 8 << 20
     assert frame.has_checksum
@@ -47,7 +47,7 @@ def test_gzip_is_a_series_of_members_that_gzip_reads() -> None:
 @pytest.mark.parametrize("codec", CODECS)
 def test_nothing_at_all_is_a_stream_as_well(codec: str) -> None:
     stream = compressor(codec)
-    blob = stream.compress(b"") + stream.flush()
+    blob = b"".join([stream.compress(b""), *stream.flush()])
     if codec != "none":
         plain = subprocess.run([codec, "-dc"], input=blob, check=True, capture_output=True).stdout
         assert (plain, blob != b"") == (b"", True)
