@@ -85,8 +85,8 @@ def _race(tree: Tree, contenders: list[Contender], rounds: int, work: Path) -> d
     for number in range(rounds):
         for contender in contenders if number % 2 == 0 else reversed(contenders):
             _run(contender, tree, work / "running" / "output", results[contender])
-            last = results[contender].runs[-1]
-            print(f"{tree.name} {number + 1}/{rounds} {contender.name}: {last.seconds:.2f} s", file=sys.stderr)
+            last = results[contender].seconds[-1]
+            print(f"{tree.name} {number + 1}/{rounds} {contender.name}: {last:.2f} s", file=sys.stderr)
     return results
 
 
@@ -99,7 +99,7 @@ def _run(contender: Contender, tree: Tree, place: Path, results: Results) -> Non
             subprocess.run(["sh", "-c", 'tar -C "$0" -c . | cat >/dev/null', task.reads], check=True)
             os.sync()
             run = measure(task.command, place, task.environment)
-            results.add(run, task.blob(run))
+            results.add(run, task.seconds(run), task.blob(run))
     finally:
         shutil.rmtree(place.parent)
 

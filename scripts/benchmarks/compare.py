@@ -28,24 +28,27 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """One contender on one tree. ``blob`` is the compressed layer in bytes."""
+    """One contender on one tree. ``seconds`` is what the work of each run took, ``blobs`` the layer in bytes."""
 
     runs: list[Run] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     blobs: list[int] = field(default_factory=list)
 
-    def add(self, run: Run, blob: int) -> None:
+    def add(self, run: Run, seconds: float, blob: int) -> None:
         self.runs.append(run)
+        self.seconds.append(seconds)
         self.blobs.append(blob)
 
     def figures(self) -> dict[str, Any]:
         return {
-            "seconds": asdict(Spread.of(run.seconds for run in self.runs)),
+            "seconds": asdict(Spread.of(self.seconds)),
+            "process_seconds": asdict(Spread.of(run.process_seconds for run in self.runs)),
             "processor_seconds": asdict(Spread.of(run.processor_seconds for run in self.runs)),
             "memory": max(run.memory for run in self.runs),
             "blob": self.blobs[0],
             # What lay on the disk at some time beyond what is there in the end.
             "temporary": max(run.disk - run.left for run in self.runs),
-            "runs": [run.seconds for run in self.runs],
+            "runs": self.seconds,
         }
 
 
@@ -57,11 +60,11 @@ def of_tree(tree: Tree, results: dict[Contender, Results]) -> dict[str, Any]:
         ours = by_name.get(contender.rival)
         if ours is None or ours is found:
             continue
-        pairs = zip(ours.runs, found.runs, strict=True)
+        pairs = zip(ours.seconds, found.seconds, strict=True)
         ratios.append({
             "ours": contender.rival,
             "peer": contender.name,
-            "seconds": asdict(Spread.of(our.seconds / their.seconds for our, their in pairs)),
+            "seconds": asdict(Spread.of(our / their for our, their in pairs)),
             "blob": ours.blobs[0] / found.blobs[0],
         })
     return {

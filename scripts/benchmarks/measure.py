@@ -22,12 +22,13 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """``memory`` (bytes) is the largest process's peak, of the command's own processes: not of a daemon that it asks.
+    """``process_seconds`` is the time from the command's start to its end. ``memory`` (bytes) is the largest process's
+    peak, of the command's own processes: not of a daemon that it asks.
 
     ``disk`` (bytes) is the most that lay in the watched directory at any time, and ``left`` what lay there at the end.
     """
 
-    seconds: float
+    process_seconds: float
     processor_seconds: float
     memory: int
     disk: int

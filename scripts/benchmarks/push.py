@@ -70,7 +70,7 @@ def _race(tools: list[str], image: RandomImage, place: Path, rounds: int) -> dic
     for number in range(rounds):
         for tool in tools if number % 2 == 0 else reversed(tools):
             runs[tool].append(_push(tool, image, place / "running"))
-            print(f"{number + 1}/{rounds} {tool}: {runs[tool][-1].seconds:.2f} s", file=sys.stderr)
+            print(f"{number + 1}/{rounds} {tool}: {runs[tool][-1].process_seconds:.2f} s", file=sys.stderr)
     return runs
 
 
@@ -126,9 +126,9 @@ def _report(runs: dict[str, list[Run]], image: RandomImage) -> dict[str, Any]:
         "layer": image.layer,
         "tools": {
             tool: {
-                "seconds": asdict(Spread.of(run.seconds for run in found)),
+                "seconds": asdict(Spread.of(run.process_seconds for run in found)),
                 "processor_seconds": asdict(Spread.of(run.processor_seconds for run in found)),
-                "megabytes_per_second": image.layer / 1e6 / Spread.of(run.seconds for run in found).median,
+                "megabytes_per_second": image.layer / 1e6 / Spread.of(run.process_seconds for run in found).median,
                 "memory": max(run.memory for run in found),
             }
             for tool, found in runs.items()
@@ -138,7 +138,7 @@ def _report(runs: dict[str, list[Run]], image: RandomImage) -> dict[str, Any]:
 
 
 def _ratio(ours: list[Run], theirs: list[Run]) -> Spread:
-    return Spread.of(our.seconds / their.seconds for our, their in zip(ours, theirs, strict=True))
+    return Spread.of(our.process_seconds / their.process_seconds for our, their in zip(ours, theirs, strict=True))
 
 
 def _text(report: dict[str, Any]) -> str:
