@@ -368,7 +368,12 @@ def test_budgets_of_a_recipe(imgasm: Imgasm) -> None:
     with debian_registry(imgasm.directory / "registry") as registry:
         reference = f"{registry.host}/sample:1"
         growth = 'budget = { growth = { percent = 1, floor = "10kB" } }'
-        first = imgasm("build", write_recipe(imgasm, reference=reference, more=growth), "--engine", "docker")
+        recipe = imgasm.directory / write_recipe(imgasm, reference=reference, more=growth)
+        # How soon zstd sees that a copy of random bytes is one depends on these bytes: by up to 1 % of the layer.
+        without_copy = recipe.read_text().replace("cp /opt/app/random /opt/app/copy;", "")
+        assert "/opt/app/copy" not in without_copy
+        recipe.write_text(without_copy)
+        first = imgasm("build", recipe, "--engine", "docker")
         assert "its growth has no limit this time" in first.stderr
         imgasm("push")
         imgasm("build", "recipe.toml", "--engine", "docker")
