@@ -19,7 +19,7 @@ DIFF_ID = "099a87c2be06a21b7ba2d70fecb3987cd618da7a04d311be1428c5fa7bd46585"
 """Of a layer with all traps in it: directories, links, devices, attributes, whiteouts, names of every sort."""
 
 BLOBS = {
-    ("zstd", "1.5.7", 100): "84f406a3209ece3c1837314e6fb1f6d7612aa352ab7f3b3b78e14989d79156c9",
+    ("zstd", "1.5.7", 100): "c8f53d88dbec4cd956ebd06654c2f9b49f19f45cea99cf9810e781dc74e4d701",
     ("zstd", "1.5.7", 100_000): "a9d1a82445e98debf18f9ba896be203dc7514f2569afe7eb37d153cd7a4aa176",
     ("gzip", "0.9.0", 100_000): "2dd56e26125a299c488b796ce0b6aa2c6e6a32a55c4a2fb817c06f4fbc59951b",
 }
