@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
-import httpx
 import typer
 
-from assembler import __version__
 from assembler.cli import faces, options, surroundings
 from assembler.cli.show import emit
 from assembler.cli.terminal import Terminal
@@ -24,6 +22,7 @@ from assembler.commands.recipe import open_recipe
 from assembler.recipe.schema import schema_text
 from assembler.report.schema import schema_text as report_schema_text
 from assembler.source.cache import Cache
+from assembler.source.download import new_client
 from assembler.source.fetch import Fetcher
 
 if TYPE_CHECKING:
@@ -135,5 +134,5 @@ def clean(
 
 @contextmanager
 def _fetcher(terminal: Terminal) -> Iterator[Fetcher]:
-    with httpx.Client(headers={"User-Agent": f"imgasm/{__version__}"}) as client:
+    with new_client() as client:
         yield Fetcher(Cache(surroundings.cache_folder() / "sources"), client, terminal)

@@ -8,6 +8,7 @@ from typing import Final
 
 import httpx
 
+from assembler import __version__
 from assembler.errors import SourceError
 from assembler.progress import Progress
 from assembler.source.partial import Partial
@@ -29,8 +30,21 @@ class _Interrupted(Exception):
 
 
 def new_client() -> httpx.Client:
-    """A client for sources: follows redirects; a server that is silent for a minute counts as gone."""
-    return httpx.Client(follow_redirects=True, timeout=httpx.Timeout(60, connect=20), headers={"User-Agent": "imgasm"})
+    """The one client for sources: follows redirects; a server that is silent for a minute counts as gone.
+
+    Raises SourceError for a proxy in the environment that cannot be used.
+    """
+    try:
+        return httpx.Client(
+            follow_redirects=True,
+            timeout=httpx.Timeout(60, connect=20),
+            headers={"User-Agent": f"imgasm/{__version__}"},
+        )
+    except (ImportError, ValueError) as error:  # a SOCKS proxy, a proxy without a scheme
+        raise SourceError(
+            "the proxy that the environment names cannot be used",
+            hint="Give HTTP_PROXY, HTTPS_PROXY and ALL_PROXY the form http://host:port.",
+        ) from error
 
 
 def download(

@@ -1,19 +1,21 @@
-"""Gets a source's file: from disk, from the cache, or over HTTP; and makes sure that it is the right one."""
+"""Gets a source's file into the cache, from disk or over HTTP, and makes sure that it is the right one."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 import httpx
 
 from assembler.errors import SourceError
-from assembler.progress import Progress
+from assembler.progress import Progress, Task
 from assembler.source.cache import Cache
 from assembler.source.download import download, shown
 from assembler.source.partial import Partial
@@ -41,9 +43,9 @@ class Fetcher:
 
     def fetch(self, url: str, sha256: str | None) -> Fetched:
         """The file at an http, https or file URL. Raises SourceError, also when its digest is not ``sha256``."""
-        if urlsplit(url).scheme == "file":
-            return self._local(Path(unquote(urlsplit(url).path)), sha256)
         try:
+            if urlsplit(url).scheme == "file":
+                return self._local(url, sha256)
             return self._cached(sha256) or self._remote(url, sha256)
         except OSError as error:
             raise SourceError(
@@ -51,29 +53,27 @@ class Fetcher:
                 hint="The cache folder must be writable, and its disk must have room for the file.",
             ) from error
 
-    def _local(self, path: Path, expected: str | None) -> Fetched:
-        """A local file is used where it is: a copy in the cache would only cost its size again."""
-        digest, size = hashlib.sha256(), 0
-        try:
-            with path.open("rb") as stream, self.progress.task(path.name, total=path.stat().st_size) as task:
-                while chunk := stream.read(_CHUNK):
-                    digest.update(chunk)
-                    size += len(chunk)
-                    task.advance(len(chunk))
-        except OSError as error:
-            raise SourceError(f"the source {path} can not be read: {error.strerror}") from error
-        _check(str(path), digest.hexdigest(), expected)
-        return Fetched(path, digest.hexdigest(), size)
+    def _local(self, url: str, expected: str | None) -> Fetched:
+        """A snapshot of a local file: the steps see the bytes that have the digest, whatever becomes of the file.
+
+        A snapshot that the cache has already is only compared with the file.
+        """
+        path = Path(unquote(urlsplit(url).path))
+        with _opened(path) as stream, self._alone(url, path.name) as partial:
+            found = self._cached(expected)
+            with self.progress.task(path.name, total=os.fstat(stream.fileno()).st_size) as task:
+                actual = _digest(stream, task) if found else _copied(stream, partial, task)
+            if expected and actual != expected:
+                partial.discard()
+            _check(str(path), actual, expected)
+            return found or Fetched(self.cache.adopt(partial), actual, partial.size)
 
     def _cached(self, expected: str | None) -> Fetched | None:
         path = self.cache.find(expected) if expected else None
         return Fetched(path, expected, path.stat().st_size) if path and expected else None
 
     def _remote(self, url: str, expected: str | None) -> Fetched:
-        def waiting() -> None:
-            self.progress.say(f"{shown(url)}: another build is fetching it; waiting for that")
-
-        with self.cache.partial(url, waiting) as partial:
+        with self._alone(url, shown(url)) as partial:
             if found := self._cached(expected):  # by the build that held the lock while we waited for it
                 partial.discard()
                 return found
@@ -87,8 +87,38 @@ class Fetcher:
             _check(shown(url), partial.sha256, expected)
             return Fetched(self.cache.adopt(partial), partial.sha256, partial.size)
 
+    def _alone(self, url: str, name: str) -> AbstractContextManager[Partial]:
+        def waiting() -> None:
+            self.progress.say(f"{name}: another build is fetching it; waiting for that")
+
+        return self.cache.partial(url, waiting)
+
     def _complete(self, url: str, partial: Partial, *, blind: bool) -> None:
         download(url, partial, blind=blind, client=self.client, progress=self.progress, wait=self.wait)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise SourceError(f"the source {path} can not be read: {error.strerror}") from error
+
+
+def _copied(stream: BinaryIO, partial: Partial, task: Task) -> str:
+    try:
+        partial.copy(stream, task.advance)
+    except OSError:
+        partial.discard()  # unlike a download it has no bytes that were hard to get
+        raise
+    return partial.sha256
+
+
+def _digest(stream: BinaryIO, task: Task) -> str:
+    digest = hashlib.sha256()
+    while chunk := stream.read(_CHUNK):
+        digest.update(chunk)
+        task.advance(len(chunk))
+    return digest.hexdigest()
 
 
 def _check(name: str, actual: str, expected: str | None) -> None:

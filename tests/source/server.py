@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ ETAG = '"v1"'
 class Served:
     """What the server has, and how it misbehaves.
 
+    ``silence`` is for how long it says nothing before each answer, in seconds; ``redirects`` are the places that the
+    coming requests are sent to instead, ``authorizations`` what they brought.
+
     ``cuts`` has for each coming request the number of body bytes after which the connection is cut; ``statuses`` the
     answers of the coming requests that are refused. ``ranges`` and ``if_ranges`` are those that were asked for.
     """
@@ -25,6 +29,10 @@ class Served:
     etag: str | None = ETAG
     takes_ranges: bool = True
     shift: int = 0
+    silence: float = 0.0
+    redirects: list[str] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
+    agents: list[str | None] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
@@ -43,7 +51,12 @@ class _Handler(BaseHTTPRequestHandler):
         served.ranges.append(self.headers["Range"])
         served.if_ranges.append(self.headers["If-Range"])
         served.encodings.append(self.headers["Accept-Encoding"])
-        if served.statuses:
+        served.authorizations.append(self.headers["Authorization"])
+        served.agents.append(self.headers["User-Agent"])
+        time.sleep(served.silence)
+        if served.redirects:
+            self._answer(302, b"", {"Content-Length": "0", "Location": served.redirects.pop(0)})
+        elif served.statuses:
             self._answer(served.statuses.pop(0), b"", {"Content-Length": "0"})
         else:
             self._send_file(served)

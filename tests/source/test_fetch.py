@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -236,12 +237,49 @@ def test_an_empty_file_is_a_file(fetcher: Fetcher, served: Served) -> None:
     assert fetcher.fetch(served.url, None).size == 0
 
 
-def test_a_local_file_is_used_where_it_is(fetcher: Fetcher, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pin", [SHA256, None])
+def test_a_local_file_that_changes_later_does_not_change_what_was_pinned(
+    next_run: Callable[[], Fetcher], tmp_path: Path, pin: str | None
+) -> None:
     path = tmp_path / "a driver.run"
     path.write_bytes(CONTENT)
 
-    fetched = fetcher.fetch(path.as_uri(), SHA256)
-    assert (fetched.path, fetched.sha256, fetched.size) == (path, SHA256, len(CONTENT))
+    fetched = next_run().fetch(path.as_uri(), pin)
+    assert (fetched.sha256, fetched.size) == (SHA256, len(CONTENT))
+    with path.open("r+b") as file:
+        file.write(b"changed")
+
+    assert fetched.path == tmp_path / "cache" / "sha256" / SHA256
+    assert fetched.path.read_bytes() == CONTENT
+    with pytest.raises(SourceError, match=r"a driver\.run is not the file that was pinned"):
+        next_run().fetch(path.as_uri(), SHA256)
+    assert fetched.path.read_bytes() == CONTENT
+
+
+def test_a_local_file_that_the_cache_has_is_not_copied_again(next_run: Callable[[], Fetcher], tmp_path: Path) -> None:
+    path = tmp_path / "driver.run"
+    path.write_bytes(CONTENT)
+    first = next_run().fetch(path.as_uri(), SHA256).path.stat()
+
+    assert next_run().fetch(path.as_uri(), SHA256).path.stat().st_ino == first.st_ino
+
+
+def test_a_copy_that_was_killed_is_made_anew(fetcher: Fetcher, tmp_path: Path) -> None:
+    path = tmp_path / "driver.run"
+    path.write_bytes(CONTENT)
+    with fetcher.cache.partial(path.as_uri(), lambda: None) as partial:
+        partial.append(b"half of it")
+
+    assert fetcher.fetch(path.as_uri(), SHA256).path.read_bytes() == CONTENT
+    assert [path.suffix for path in (tmp_path / "cache" / "partial").iterdir()] == [".lock"]
+
+
+def test_a_local_file_on_another_file_system_is_copied_too(tmp_path: Path, client: httpx.Client) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        Path(directory, "driver.run").write_bytes(CONTENT)
+        fetcher = Fetcher(Cache(tmp_path / "cache"), client, SilentProgress())
+
+        assert fetcher.fetch(Path(directory, "driver.run").as_uri(), SHA256).path.read_bytes() == CONTENT
 
 
 def test_a_local_file_is_checked_too(fetcher: Fetcher, tmp_path: Path) -> None:
