@@ -30,6 +30,7 @@ from assembler.image.load import read_archive
 from assembler.image.origins import origins
 from assembler.image.pack import pack
 from assembler.image.recode import recode
+from assembler.image.rootfs import refuse_doubles
 from assembler.layer.compress import compressor
 from assembler.layer.decompress import decompress
 from assembler.model.digest import Digest
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 _NAME: Final = "localhost/imgasm/base"
 _PATH: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _FAST: Final = "zstd"
+_MADE: Final = 2
+"""Part of the keys of what is made here. Another number when something else is made of the same words: what the former
+way left in a cache, perhaps broken, is not found again. 2: every path stands once."""
 
 
 class Bases:
@@ -227,7 +231,7 @@ class Bases:
                 with tar.open("rb") as stream:
                     return self._of_rootfs(stream, layout, f"mmdebstrap {wanted.suite}")
 
-        return self._cached(f"bootstrap-{key[:32]}", make)
+        return self._cached(f"bootstrap-{_MADE}-{key[:32]}", make)
 
     def _from_rootfs(self, path: Path) -> tuple[Layout, Image]:
         with path.open("rb") as file:
@@ -237,11 +241,13 @@ class Bases:
             with path.open("rb") as file:
                 return self._of_rootfs(decompress(file), layout, f"rootfs {path.name}")
 
-        return self._cached(f"rootfs-{digest.short}", make)
+        return self._cached(f"rootfs-{_MADE}-{digest.short}", make)
 
     def _of_rootfs(self, tar: Readable, layout: Layout, story: str) -> Image:
         with self._progress.task("compressing the base") as task:
             descriptor, diff_id = pack(tar, layout, compressor(_FAST), advance=task.advance)
+        with layout.open_blob(descriptor.digest) as blob:
+            refuse_doubles(decompress(blob), story)
         return assemble(
             layout, None, NewLayer(descriptor, diff_id, story), Wishes(RunConfig(env=_PATH), self.platform)
         )

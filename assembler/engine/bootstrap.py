@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tarfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
 from assembler.engine.lines import Lines
 from assembler.errors import EngineError
+from assembler.image.rootfs import with_empty_dev
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,18 +51,23 @@ class Bootstrap:
 def make_rootfs(wanted: Bootstrap, tar: Path, progress: Progress, *, epoch: int = 0) -> None:
     """Writes the rootfs to ``tar``, uncompressed. No file's time exceeds ``epoch`` (seconds).
 
-    /dev is there and empty: device nodes can't be unpacked without privilege (trap 18), and engines bring their own.
+    /dev is there and empty. Releases of mmdebstrap differ in what they write of it, with and without
+    ``--skip=output/dev`` (1.3 leaves the directory out, 1.5 keeps it), so all of it is replaced here.
     """
     program = shutil.which("mmdebstrap")
     if program is None:
         raise EngineError("mmdebstrap, which makes the base, is not installed", hint="apt-get install mmdebstrap")
+    made = tar.with_name(f"{tar.name}.made")
     try:
-        with tar.open("wb", buffering=0) as sink:
-            sink.write(_empty_dev(epoch))
+        with made.open("wb", buffering=0) as sink:
             _run(_command(program, wanted, tar, epoch), sink, progress)
+        with made.open("rb") as source, tar.open("wb") as sink:
+            with_empty_dev(source, sink, epoch)
     except BaseException:
         tar.unlink(missing_ok=True)
         raise
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def _command(program: str, wanted: Bootstrap, tar: Path, epoch: int) -> list[str]:
@@ -70,7 +75,7 @@ def _command(program: str, wanted: Bootstrap, tar: Path, epoch: int) -> list[str
     hook = f"--{_last_hook(wanted)}-hook="
     command = ["env", f"SOURCE_DATE_EPOCH={epoch}"]
     command += [f"TMPDIR={tar.absolute().parent}"] if os.geteuid() == 0 else []
-    command += [program, "--mode=auto", "--format=tar", "--skip=output/dev", f"--variant={wanted.variant}",
+    command += [program, "--mode=auto", "--format=tar", f"--variant={wanted.variant}",
                 f"--components={','.join(wanted.components)}", hook + _FORGET_THE_MACHINE]
     if not _is_apt_line(wanted.mirror):
         command.append(hook + _FORGET_ITS_KEYS)
@@ -89,13 +94,6 @@ def _last_hook(wanted: Bootstrap) -> str:
 def _is_apt_line(mirror: str | None) -> bool:
     """Then signed-by is the recipe's own word."""
     return mirror is not None and mirror.startswith(("deb ", "deb-src "))
-
-
-def _empty_dev(epoch: int) -> bytes:
-    """``output/dev`` leaves out the directory as well; the tar that follows is the same archive, so no end blocks."""
-    member = tarfile.TarInfo("./dev")
-    member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, epoch
-    return member.tobuf(tarfile.USTAR_FORMAT)
 
 
 def _run(command: list[str], sink: IO[bytes], progress: Progress) -> None:
