@@ -117,7 +117,7 @@ def _files(
     sources = fetch_sources(recipe, fetcher)
     base = bases.environment(recipe.base, engine)
     with engine.session(_container(recipe, base, sources, options), keep=options.keep_container) as session:
-        if warning := check_container_tmp(session.mount_table()):
+        if warning := check_container_tmp(session.mount_table):
             progress.warn(warning)
         _write_files(session, recipe)
         meter = Meter(_upper(session), session.scratch_directories(), engine.disk, options.clock, session.size_rw)

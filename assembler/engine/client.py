@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -43,6 +44,12 @@ class Engine:
             return self.info.root if self.info.root.is_dir() else None
         return process.seen_by_server(self.info.socket, self.info.root)
 
+    def shares(self, path: Path) -> bool:
+        """Can the engine mount this machine's ``path`` into a container?"""
+        if self.info.socket is None:
+            return self.info.local
+        return process.is_shared_with_server(self.info.socket, path)
+
     def command(self, *arguments: str) -> list[str]:
         """The command line of the engine's own client, for what python-on-whales can't do."""
         return [str(part) for part in self.client.client_config.docker_cmd] + list(arguments)
@@ -50,10 +57,13 @@ class Engine:
     @contextmanager
     def session(self, spec: ContainerSpec, *, keep: bool = False) -> Iterator[Session]:
         """ONE running container as long as the context lives; with ``keep`` it stays, running, for a look inside."""
+        shared = tuple(bind for bind in spec.binds if self.shares(bind.host))
         with container.lifetime(self, spec.name, keep=keep):
-            container.create(self, spec)
+            container.create(self, replace(spec, binds=shared))
             container.start(self, spec.name)
-            yield Session(self, spec)
+            session = Session(self, spec)
+            session.prepare([bind for bind in spec.binds if bind not in shared])
+            yield session
 
     @contextmanager
     def export_image(self, image: str, build: str) -> Iterator[BinaryIO]:

@@ -68,7 +68,7 @@ def check_disk_room(path: Path, needed: int, purpose: str) -> str | None:
 
 
 def check_container_tmp(mounts: Iterable[Mount]) -> str | None:
-    """``mounts`` are the container's (:meth:`Session.mount_table`). Compilers and installers fill a /tmp in memory."""
+    """``mounts`` are the container's (:attr:`Session.mount_table`). Compilers and installers fill a /tmp in memory."""
     for mount in mounts:
         if mount.point in (b"/tmp", b"/var/tmp") and mount.kind in _IN_MEMORY:
             size = next((option.decode() for option in mount.options if option.startswith(b"size=")), "half the memory")

@@ -63,16 +63,35 @@ def shifts_owners(pid: int) -> bool:
 
 
 def seen_by_server(unix_socket: Path, path: Path) -> Path | None:
-    """``path`` as the process behind the socket means it, or None if that process can't be looked at (unix(7))."""
+    """``path`` as the process behind the socket means it, or None if that process can't be looked at."""
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(os.fspath(unix_socket))
-            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        pid, _, _ = _PEER.unpack(credentials)
-        theirs = Path(f"/proc/{pid}/root", *path.parts[1:])
+        theirs = Path(f"/proc/{_server_of(unix_socket)}/root", *path.parts[1:])
         return Path(os.fsdecode(plainest(os.fsencode(theirs), os.fsencode(path)))) if theirs.is_dir() else None
     except OSError:
         return None
+
+
+def is_shared_with_server(unix_socket: Path, path: Path) -> bool:
+    """Does the process behind the socket find the same file at ``path``?
+
+    In an engine's own machine or mount namespace (a socket that was mounted into a CI job's container) it does not. One
+    that may not be looked at, another user's, is taken for a neighbour.
+    """
+    try:
+        return os.path.samefile(Path(f"/proc/{_server_of(unix_socket)}/root", *path.parts[1:]), path)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def _server_of(unix_socket: Path) -> int:
+    """The process that listens there (unix(7)); 0, whose files nobody can look at, in another process namespace."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(os.fspath(unix_socket))
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    pid, _, _ = _PEER.unpack(credentials)
+    return int(pid)
 
 
 def plainest(theirs: bytes, path: bytes) -> bytes:

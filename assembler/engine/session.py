@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from assembler.engine import process, step
 from assembler.engine.lines import Lines
 from assembler.engine.overlay import OverlayDirs, Unreadable, locate
-from assembler.engine.pipe import ask, feed
+from assembler.engine.pipe import ask, feed, reading
 from assembler.engine.refusal import refusals
 from assembler.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
     from typing import BinaryIO
 
     from python_on_whales import Container
 
     from assembler.engine.client import Engine
-    from assembler.engine.container import ContainerSpec
+    from assembler.engine.container import Bind, ContainerSpec
 
 _STARTING: Final = 50
 """Looks at process 1 before it is taken for another machine's: a second."""
+
+_WRITE: Final = 'umask 022; mkdir -p "${1%/*}/"; cat >"$1"; chmod "$2" "$1"; cd "${1%/*}/"; pwd -P'
 
 
 class Session:
@@ -36,6 +40,16 @@ class Session:
     def __init__(self, engine: Engine, spec: ContainerSpec) -> None:
         self.engine = engine
         self.spec = spec
+        self.mount_table: list[process.Mount] = []
+        """What the engine mounted in the container. What steps mount there is the container's own business."""
+        self._copied: dict[bytes, int] = {}
+        """What lies in the container's own files and is none of them, with its bytes."""
+
+    def prepare(self, unshared: Iterable[Bind]) -> None:
+        """Once, before anything else runs in the container. ``unshared``: what the engine could not mount."""
+        self.mount_table = self._read_mount_table()
+        for bind in unshared:
+            self._copy_in(bind)
 
     @property
     def name(self) -> str:
@@ -69,9 +83,7 @@ class Session:
 
     def write_file(self, path: PurePosixPath, content: bytes, mode: int) -> None:
         """A file of root's with these permission bits; missing parents are made (0755). Links are followed."""
-        script = 'umask 022; mkdir -p "${1%/*}/" && cat >"$1" && chmod "$2" "$1"'
-        command = self._exec("--interactive", command=["/bin/sh", "-c", script, "sh", str(path), f"{mode:o}"])
-        feed(command, io.BytesIO(content), f"could not write {path} in the container")
+        self._write(path, io.BytesIO(content), mode, f"could not write {path} in the container")
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -107,14 +119,8 @@ class Session:
 
     def mounts(self) -> tuple[bytes, ...]:
         """The paths in the rootfs that something is mounted over: proc, scratch, sources, etc/resolv.conf, ..."""
-        return tuple(sorted({mount.point.strip(b"/") for mount in self.mount_table()} - {b""}))
-
-    def mount_table(self) -> list[process.Mount]:
-        """What is mounted in the container now; it must not be paused if it runs on another machine."""
-        if self.pid is not None:
-            return process.mounts_of(self.pid)
-        what = "could not read the container's mounts"
-        return process.read_mounts(ask(self._exec(command=["cat", "/proc/1/mountinfo"]), what).encode())
+        mounted = {mount.point.strip(b"/") for mount in self.mount_table}
+        return tuple(sorted(mounted.union(self._copied) - {b""}))
 
     def scratch_directories(self) -> dict[str, Path]:
         """The scratch directories as this machine sees them, by their path in the container; empty when it can't."""
@@ -127,10 +133,40 @@ class Session:
                 if path in wanted and source is not None}
 
     def size_rw(self) -> int | None:
-        """Bytes in the writable layer as the engine counts them: slow, but it works with remote engines."""
+        """Bytes in the writable layer as the engine counts them: slow, but it works with remote engines.
+
+        Sources that had to be copied in are not among them.
+        """
         what = f"{self.engine.name} could not measure the container"
         answer = ask(self.engine.command("container", "inspect", "--size", "--format", "{{.SizeRw}}", self.name), what)
-        return int(answer) if answer.strip().isdecimal() else None
+        return int(answer) - sum(self._copied.values()) if answer.strip().isdecimal() else None
+
+    def _copy_in(self, bind: Bind) -> None:
+        """For an engine that can't see ``bind.host`` and so can't mount it: the same bytes at the same path.
+
+        As what is mounted, it is no part of the container's files: not of :meth:`size_rw`, and among :meth:`mounts`.
+        """
+        what = f"could not copy {bind.host} to {bind.path} in the container"
+        try:
+            with bind.host.open("rb") as stream:
+                directory = self._write(bind.path, stream, 0o444, what, new=True)
+        except EngineError as error:
+            hint = "This engine can mount no file of this machine's, so give the source a path that the base lacks."
+            raise EngineError(error.message, hint=error.hint or hint, detail=error.detail) from error
+        real = PurePosixPath(directory, bind.path.name)
+        self._copied[os.fsencode(real).strip(b"/")] = bind.host.stat().st_size
+
+    def _write(self, path: PurePosixPath, stream: BinaryIO, mode: int, what: str, *, new: bool = False) -> str:
+        """``new``: what is there already is not replaced but an error. Returns the real directory of ``path``."""
+        shell = ["/bin/sh", "-Cec" if new else "-ec", _WRITE, "sh", str(path), f"{mode:o}"]
+        return feed(self._exec("--interactive", command=shell), stream, what).rstrip("\n")
+
+    def _read_mount_table(self) -> list[process.Mount]:
+        if self.pid is not None:
+            return process.mounts_of(self.pid)
+        what = "could not read the container's mounts"
+        with reading(self._exec(command=["cat", "/proc/1/mountinfo"]), what) as stream:
+            return process.read_mounts(stream.read())
 
     def _exec(self, *options: str, command: Sequence[str]) -> list[str]:
         return [*self.engine.command("container", "exec", *options, self.name), *command]

@@ -67,7 +67,7 @@ def test_the_engines_disk(engine: Engine) -> None:
 @pytest.mark.engine
 def test_a_container_whose_tmp_is_scratch_is_no_finding(engine: Engine, spec: ContainerSpec) -> None:
     with engine.session(replace(spec, scratch=(PurePosixPath("/tmp"),))) as session:
-        assert check_container_tmp(session.mount_table()) is None
+        assert check_container_tmp(session.mount_table) is None
 
 
 def test_a_container_tmp_in_memory_is_a_finding() -> None:

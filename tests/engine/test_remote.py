@@ -7,20 +7,20 @@ import socketserver
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.engine.connect import connect
-from assembler.engine.container import ContainerSpec
+from assembler.engine.container import Bind, ContainerSpec
 from assembler.engine.overlay import Unreadable
 from assembler.engine.preflight import check_engine_room
+from assembler.errors import EngineError
 from tests.support import engines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from assembler.engine.client import Engine
 
@@ -84,3 +84,42 @@ def test_a_remote_engine(remote: Engine) -> None:
         with session.paused(), session.export() as stream:
             assert len(stream.read()) > 2_000_000
     remote.images.remove(image)
+
+
+def test_a_source_that_the_engine_cannot_see_is_copied_in_and_is_no_part_of_the_container(
+    remote: Engine, tmp_path: Path
+) -> None:
+    image = remote.images.import_rootfs(engines.busybox_rootfs(), {})
+    source = tmp_path / "source"
+    source.write_bytes(bytes(2_000_000))
+    spec = ContainerSpec(image, "copying", network="none", binds=(Bind(source, PurePosixPath("/bin/../bin/new")),))
+    with remote.session(spec) as session:
+        assert b"usr/bin/new" in session.mounts(), "where the links lead"
+        session.run(["/bin/sh", "-ec", "cmp -n 2000000 /usr/bin/new /dev/zero"], name="it is there", env={})
+        size = session.size_rw()
+        assert size is not None and size < 100_000
+    over = replace(spec, binds=(Bind(source, PurePosixPath("/opt/old/file")),))
+    with pytest.raises(EngineError, match=r"could not copy .*/source to /opt/old/file") as refused, remote.session(over):
+        pass
+    assert "path" in (refused.value.hint or "")
+    remote.images.remove(image)
+
+
+def test_an_engine_behind_a_mounted_socket_does_not_see_our_files(tmp_path: Path) -> None:
+    """As in a CI job whose container has the host's socket: a unix socket, and yet another machine's paths."""
+    shared, private = tmp_path / "source", Path("/opt/imgasm-test-source")
+    shared.write_text("shared\n")
+    private.write_text("private\n")
+    try:
+        with engines.containerd_store() as engine:
+            assert engine.info.local
+            assert engine.shares(shared) and not engine.shares(private)
+            image = engine.images.import_rootfs(engines.busybox_rootfs(), {})
+            binds = (Bind(shared, PurePosixPath("/sources/a")), Bind(private, PurePosixPath("/sources/b")))
+            with engine.session(ContainerSpec(image, "mixed", network="none", binds=binds)) as session:
+                lines: list[str] = []
+                session.run(["/bin/cat", "/sources/a", "/sources/b"], name="both", env={}, on_output=lines.append)
+                assert lines == ["shared", "private"]
+                assert {b"sources/a", b"sources/b"} <= set(session.mounts())
+    finally:
+        private.unlink()
