@@ -99,7 +99,7 @@ def test_a_source_that_the_engine_cannot_see_is_copied_in_and_is_no_part_of_the_
         size = session.size_rw()
         assert size is not None and size < 100_000
     over = replace(spec, binds=(Bind(source, PurePosixPath("/opt/old/file")),))
-    with pytest.raises(EngineError, match=r"could not copy .*/source to /opt/old/file") as refused, remote.session(over):
+    with pytest.raises(EngineError, match=r"could not copy .* to /opt/old/file") as refused, remote.session(over):
         pass
     assert "path" in (refused.value.hint or "")
     remote.images.remove(image)
