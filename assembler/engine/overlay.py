@@ -76,6 +76,8 @@ def _locate(pid: int, stores: Sequence[Path]) -> OverlayDirs:
     if process.shifts_owners(pid):
         raise _Lost("it runs in a user namespace, where files have other owners than here")
     root = process.engine_root(pid)
+    if root is None:
+        raise _Lost("the engine is another user's: this needs root on its machine")
     upper, lowers = layer_paths(mount.options)
     start = _start(root, upper, lowers, stores)
     directories = [_resolve(root, os.path.join(start, path)) for path in (upper, *lowers)]

@@ -102,13 +102,17 @@ def plainest(theirs: bytes, path: bytes) -> bytes:
         return theirs
 
 
-def engine_root(pid: int) -> Path:
+def engine_root(pid: int) -> Path | None:
     """Where the paths of the container's engine start: ``/``, or the root of an engine that has mounts of its own.
 
-    The parent of process 1 (conmon, containerd's shim) lives where the engine lives.
+    The parent of process 1 (conmon, containerd's shim) lives where the engine lives. None if that process may not be
+    looked at, because it is another user's.
     """
     with open(f"/proc/{pid}/stat", "rb") as file:
         parent = int(file.read().rpartition(b")")[2].split()[1])
     theirs = Path(f"/proc/{parent}/root")
-    same = os.stat(f"/proc/{parent}/ns/mnt").st_ino == os.stat("/proc/self/ns/mnt").st_ino
-    return Path("/") if same and os.path.samefile(theirs, "/") else theirs
+    try:
+        same = os.stat(f"/proc/{parent}/ns/mnt").st_ino == os.stat("/proc/self/ns/mnt").st_ino
+        return Path("/") if same and os.path.samefile(theirs, "/") else theirs
+    except PermissionError:
+        return None

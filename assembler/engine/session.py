@@ -123,14 +123,18 @@ class Session:
         return tuple(sorted(mounted.union(self._copied) - {b""}))
 
     def scratch_directories(self) -> dict[str, Path]:
-        """The scratch directories as this machine sees them, by their path in the container; empty when it can't."""
-        if self.pid is None:
+        """The scratch directories as this machine sees them, by their path in the container.
+
+        Without those that can't be read: the engine is on another machine, or another user's.
+        """
+        root = None if self.pid is None else process.engine_root(self.pid)
+        if root is None:
             return {}
-        root = process.engine_root(self.pid)
         wanted = {str(path) for path in self.spec.scratch}
         sources = {mount.destination: mount.source for mount in self._inspect().mounts}
-        return {path: root / source.lstrip("/") for path, source in sources.items()
-                if path in wanted and source is not None}
+        found = {path: root / source.lstrip("/") for path, source in sources.items()
+                 if path in wanted and source is not None}
+        return {path: directory for path, directory in found.items() if os.access(directory, os.R_OK | os.X_OK)}
 
     def size_rw(self) -> int | None:
         """Bytes in the writable layer as the engine counts them: slow, but it works with remote engines.
