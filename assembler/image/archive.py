@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from assembler.errors import ImageError
 from assembler.image.annotations import FULL_NAME, REF_NAME
 from assembler.image.store import BlobStore
-from assembler.layer.decompress import codec_of, decompress
+from assembler.layer.codecs import codec_of
+from assembler.layer.decompress import decompress
 from assembler.layer.entry import Entry
 from assembler.layer.header import END, header, padding
 from assembler.model import media
@@ -129,15 +130,16 @@ def _layer(layout: BlobStore, stored: Descriptor, diff_id: Digest, plain: bool) 
     if not layout.has(stored):
         raise ImageError(f"the layout {layout.root} has no whole blob {stored.digest}",
                          hint="Only a whole image can be written to an archive; pull or build it first.")
-    if not plain or _codec(layout, stored) != "zstd":
+    if not plain or _is_known_to_docker(layout, stored):
         return stored, _File(stored.size, lambda: _stored(layout, stored.digest))
     size = _plain_size(layout, stored, diff_id)
     return Descriptor(media.OCI_LAYER, diff_id, size), _File(size, lambda: _decompressed(layout, stored.digest))
 
 
-def _codec(layout: BlobStore, layer: Descriptor) -> str:
+def _is_known_to_docker(layout: BlobStore, layer: Descriptor) -> bool:
+    """Docker 20.10 loads the codecs that its own manifests know."""
     with layout.open_blob(layer.digest) as file:
-        return codec_of(file.read(4))
+        return codec_of(file.read(4)).docker_suffix is not None
 
 
 def _plain_size(layout: BlobStore, layer: Descriptor, diff_id: Digest) -> int:

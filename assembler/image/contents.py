@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 from assembler.errors import ImageError
 from assembler.image import document
 from assembler.image.pack import CHUNK, pack
-from assembler.layer.compress import CODECS, Compressor
-from assembler.layer.decompress import codec_of, decompress
+from assembler.layer.codecs import codec_of
+from assembler.layer.codecs.codec import Compressor
+from assembler.layer.decompress import decompress
+from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.node import Kind
 from assembler.model.oci import Descriptor
@@ -109,7 +111,7 @@ class Contents:
     def _store(self, source: _Passing, name: str) -> StoredLayer:
         """A layer as a blob: its own bytes when it is compressed, else those of a fresh compressor."""
         codec = codec_of(source.head)
-        if codec == "none":
+        if codec.decoder is None:
             return StoredLayer(*pack(source, self._layout, self._new_compressor(), partial(_check_name, name)))
         plain = hashlib.sha256()
         with self._layout.new_blob() as blob:
@@ -119,7 +121,7 @@ class Contents:
                 plain.update(chunk)
             _check_name(name, source.digest())
             digest = blob.commit()
-        descriptor = Descriptor(CODECS[codec].media_type, digest, blob.size)
+        descriptor = Descriptor(media.OCI_LAYER + codec.suffix, digest, blob.size)
         return StoredLayer(descriptor, Digest("sha256", plain.hexdigest()))
 
 
@@ -148,7 +150,7 @@ class _Passing:
 
 def _looks_like_layer(first: bytes) -> bool:
     is_empty_tar = len(first) >= _SNIFFED and not any(first[:_SNIFFED])
-    return codec_of(first[:4]) != "none" or first[257:262] == b"ustar" or is_empty_tar
+    return codec_of(first[:4]).decoder is not None or first[257:262] == b"ustar" or is_empty_tar
 
 
 def _check_name(name: str, digest: Digest) -> None:

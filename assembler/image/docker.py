@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.errors import ImageError
 from assembler.image.image import parse_image
+from assembler.layer.codecs import CODECS
 from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor, canonical_json
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from assembler.image.image import Image
 
 _DOCKER_FORM: Final = {
-    media.OCI_LAYER: media.DOCKER_LAYER,
-    media.OCI_LAYER_GZIP: media.DOCKER_LAYER_GZIP,
-    media.DOCKER_LAYER: media.DOCKER_LAYER,
-    media.DOCKER_LAYER_GZIP: media.DOCKER_LAYER_GZIP,
+    form + suffix: media.DOCKER_LAYER + codec.docker_suffix
+    for codec in CODECS.values()
+    if codec.docker_suffix is not None
+    for form, suffix in ((media.OCI_LAYER, codec.suffix), (media.DOCKER_LAYER, codec.docker_suffix))
 }
 
 

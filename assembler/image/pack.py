@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from assembler.image.store import BlobStore
-    from assembler.layer.compress import Compressor
+    from assembler.layer.codecs.codec import Compressor
     from assembler.layer.read import Readable
 
 CHUNK: Final = 1 << 20

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from assembler.errors import ImageError
 from assembler.image.image import Image, parse_image
 from assembler.image.pack import pack
-from assembler.layer.compress import CODECS, compressor
+from assembler.layer.codecs import media_type
+from assembler.layer.compress import compressor
 from assembler.layer.decompress import decompress
 from assembler.model import media
 from assembler.model.oci import canonical_json
@@ -37,7 +38,7 @@ def recode(
     def in_codec(descriptor: Descriptor, diff_id: Digest) -> Descriptor:
         if not source.has(descriptor):
             return descriptor
-        if descriptor.media_type == CODECS[codec].media_type:
+        if descriptor.media_type == media_type(codec):
             target.adopt(source, descriptor)
             return descriptor
         return recode_layer(source, descriptor, diff_id, target, codec, level, advance)

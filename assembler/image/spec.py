@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from assembler.errors import ImageError
+from assembler.layer.codecs import CODECS
 from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.moment import RFC_3339
@@ -129,23 +130,19 @@ class Config(_Document):
 _NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 _DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 
-FOREIGN_TYPES = {
-    _NONDISTRIBUTABLE: "none",
-    _NONDISTRIBUTABLE + "+gzip": "gzip",
-    _NONDISTRIBUTABLE + "+zstd": "zstd",
-    _DOCKER_FOREIGN: "none",
-    _DOCKER_FOREIGN + ".gzip": "gzip",
-}
+
+
+def _types(oci: str, docker: str) -> dict[str, str]:
+    """Every media type that begins so, and the codec that it promises."""
+    codecs = CODECS.values()
+    of_docker = {docker + codec.docker_suffix: codec.name for codec in codecs if codec.docker_suffix is not None}
+    return {**{oci + codec.suffix: codec.name for codec in codecs}, **of_docker}
+
+
+FOREIGN_TYPES = _types(_NONDISTRIBUTABLE, _DOCKER_FOREIGN)
 """Layers that may stay where their urls say (image-spec layer.md, "Non-Distributable Layers")."""
 
-LAYER_TYPES = {
-    media.OCI_LAYER: "none",
-    media.OCI_LAYER_GZIP: "gzip",
-    media.OCI_LAYER_ZSTD: "zstd",
-    media.DOCKER_LAYER: "none",
-    media.DOCKER_LAYER_GZIP: "gzip",
-    **FOREIGN_TYPES,
-}
+LAYER_TYPES = {**_types(media.OCI_LAYER, media.DOCKER_LAYER), **FOREIGN_TYPES}
 """The layers that engines run, and the compression that each type promises."""
 
 _SCHEMA_1 = {"fslayers", "history"}

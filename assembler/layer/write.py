@@ -26,7 +26,7 @@ from assembler.model.oci import Descriptor
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from assembler.layer.compress import Compressor
+    from assembler.layer.codecs.codec import Compressor
     from assembler.layer.entry import Entry
     from assembler.model.node import Content
 

@@ -5,10 +5,11 @@ The descriptions are the recipe's reference: the JSON Schema shows them in edito
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from assembler.layer.codecs import CODECS, DEFAULT, CodecName
 from assembler.recipe.values import (
     Baseline,
     Capability,
@@ -34,9 +35,6 @@ from assembler.recipe.values import (
     VariableName,
     fail,
 )
-
-LEVELS: Final = {"zstd": range(1, 23), "gzip": range(1, 10), "none": range(0)}
-"""zstd's negative levels and gzip's 0 make layers much larger and save little time."""
 
 
 class Table(BaseModel):
@@ -137,14 +135,19 @@ class PruneTable(Table):
     paths: list[Glob] = Field(default=[], description="Absolute globs; ** crosses directories.")
 
 
+_LEVELS: Final = ", ".join(
+    f"{codec.levels[0]} to {codec.levels[-1]} for {codec.name}" for codec in CODECS.values() if codec.levels
+)
+
+
 class CompressionTable(Table):
-    codec: Literal["zstd", "gzip", "none"] = "zstd"
+    codec: CodecName = DEFAULT
     level: int | None = Field(
-        default=None, description="1 to 22 for zstd, 1 to 9 for gzip; by default the codec's own.")
+        default=None, description=f"{_LEVELS}; by default the codec's own.")
 
     @model_validator(mode="after")
     def _level_exists(self) -> CompressionTable:
-        levels = LEVELS[self.codec]
+        levels = CODECS[self.codec].levels
         if self.level is not None and self.level not in levels:
             right = f"the levels {levels[0]} to {levels[-1]}" if levels else "no levels"
             fail(f'"{self.codec}" has {right}, but level is {self.level}')

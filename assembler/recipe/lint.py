@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
+from assembler.layer.codecs import CODECS
 from assembler.recipe.model import Image, Recipe, Step
 
 _COMMAND: Final = r"(?:^|[;&|(`]|\b(?:then|do|else|exec|sudo|if|while|!)\s)\s*(?:/\S*/)?"
@@ -14,8 +15,6 @@ _INSERTS_MODULE: Final = re.compile(_COMMAND + r"(insmod|modprobe)\b", re.MULTIL
 _HOST_KERNEL: Final = re.compile(r"\buname\s+(?:-\w*[ra]\w*|--kernel-release|--all)|/proc/(?:config\.gz|version)\b")
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*", re.MULTILINE)
 _MODULE_CAPABILITIES: Final = {"SYS_MODULE", "ALL"}
-_ULTRA: Final = 20
-"""zstd's levels from here on want windows of 32 MiB and more, which imgasm does not use: they cost time only."""
 
 
 def warnings(recipe: Recipe) -> list[str]:
@@ -42,7 +41,7 @@ def _step(step: Step, may_insert_modules: bool) -> Iterator[str]:
 
 
 def _image(image: Image) -> Iterator[str]:
-    level = image.compression.level
-    if image.compression.codec == "zstd" and level is not None and level >= _ULTRA:
-        yield (f'image "{image.name}" asks for zstd level {level}: from level {_ULTRA} on zstd needs much more memory, '
-               "for one percent at best")
+    level, codec = image.compression.level, CODECS[image.compression.codec]
+    if level is not None and codec.heavy_level is not None and level >= codec.heavy_level:
+        yield (f'image "{image.name}" asks for {codec.name} level {level}: from level {codec.heavy_level} on '
+               f"{codec.name} needs much more memory, for one percent at best")

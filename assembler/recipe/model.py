@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
+from assembler.layer.codecs import DEFAULT
 from assembler.model.budget import Budget
 from assembler.model.run_config import RunConfig
 
@@ -91,12 +91,11 @@ class Prune:
     paths: tuple[str, ...] = ()
 
 
-Codec = Literal["zstd", "gzip", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    codec: Codec = "zstd"
+    codec: str = DEFAULT
     level: int | None = None
     """None means the codec's own default."""
 

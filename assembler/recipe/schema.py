@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from assembler.layer.codecs import CODECS, DEFAULT
 from assembler.recipe.document import Document
 
-_CODEC = {"type": "string", "enum": ["zstd", "gzip", "none"]}
+_CODEC = {"type": "string", "enum": list(CODECS)}
 _VARIABLE = {"type": "string", "pattern": r"\{\{"}
 
 
@@ -17,7 +18,7 @@ def schema() -> dict[str, Any]:
     tables = document["$defs"]
     for table in (document, *tables.values()):
         _tidy(table)
-    tables["CompressionTable"]["properties"]["codec"] = {"anyOf": [_CODEC, _VARIABLE], "default": "zstd"}
+    tables["CompressionTable"]["properties"]["codec"] = {"anyOf": [_CODEC, _VARIABLE], "default": DEFAULT}
     image = tables["ImageTable"]["properties"]
     image["compression"] = {
         "anyOf": [_CODEC, _VARIABLE, {"$ref": "#/$defs/CompressionTable"}],

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from assembler.layer.compress import CODECS, compressor
+from assembler.layer.codecs import CODECS
+from assembler.layer.compress import compressor
 
 DATA = b"".join(random.Random(1).choice((b"one ", b"two ", b"three\n")) for _ in range(900_000))
 LEVELS = [(name, level) for name, codec in CODECS.items() for level in codec.levels if level < 18]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from assembler.layer.compress import CODECS, compressor
+from assembler.layer.codecs import CODECS
+from assembler.layer.compress import compressor
 from assembler.layer.entry import Entry
 from assembler.layer.header import BLOCK
 from assembler.layer.write import write_layer

@@ -68,7 +68,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         '[[image]] #1 "x y", name: \'x y\' is not a name: letters, digits, \'.\', \'_\' and \'-\' only',
         "[[image]] #1 \"x y\", keep #1: 'opt' is not an absolute glob, such as /opt/nvidia/**",
         '[[image]] #1 "x y", ports #1: \'99999\' is not a port; write it as "8080" or "53/udp"',
-        '[[image]] #1 "x y", compression: "gzip" has the levels 1 to 9, but level is 22',
+        '[[image]] #1 "x y", compression: "gzip" has the levels 1 to 12, but level is 22',
         '[[image]] #1 "x y", max_size: must be more than 0; leave the key out for no limit',
         "[[image]] #2, name: is missing",
         "[[image]] #2, onto: 'foo/bar:' is no image reference: '' is no tag",
