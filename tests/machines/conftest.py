@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def debian_13() -> Iterator[Machine]:
-    """With a fresh clone, and nothing else."""
+def pristine() -> Iterator[Machine]:
+    """Debian 13 with a fresh clone and nothing else; whoever installs something takes a copy."""
     with debian("trixie") as machine:
         machine.check_out()
         yield machine
+
+
+@pytest.fixture(scope="session")
+def debian_13(pristine: Machine) -> Iterator[Machine]:
+    """What one test installs there, the next one finds."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="imgasm-machine-") as directory:
+        yield pristine.copy(directory)
+
+
+@pytest.fixture
+def fresh(pristine: Machine) -> Iterator[Machine]:
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="imgasm-machine-") as directory:
+        yield pristine.copy(directory)

@@ -28,16 +28,25 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def run(self, *command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs ``command`` in /root/imgasm, or in / before there is one; stderr is in ``stdout``."""
+    def command(self, *command: str, **environment: str) -> list[str]:
+        """What runs ``command`` there, in /root/imgasm, or in / before there is one."""
         home = "/root/imgasm" if (self.root / "root/imgasm").is_dir() else "/"
+        variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
+                     **self._network(), **environment}  # fmt: skip
+        settings = [f"{key}={value}" for key, value in variables.items()]
+        return [str(_ENTER), str(self.root), "env", "-i", f"--chdir={home}", *settings, *command]
+
+    def run(self, *command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
+        """stderr is in ``stdout``."""
         return subprocess.run(
-            [_ENTER, self.root, "env", "-i", f"--chdir={home}", *(f"{key}={value}" for key, value in {
-                "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
-                **self._network(), **environment}.items()), *command],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            timeout=timeout, check=False,
+            self.command(*command, **environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, check=False,
         )  # fmt: skip
+
+    def copy(self, directory: str) -> Machine:
+        """Another machine of the same files, in ``directory``."""
+        subprocess.run(["cp", "-a", self.root, f"{directory}/root"], check=True)
+        return Machine(Path(directory, "root"))
 
     def check_out(self) -> None:
         """The working tree as git sees it, without what was built in it: a fresh clone, on an even day."""
