@@ -5,16 +5,25 @@
     ├── SourceError        a source could not be fetched, or is not what the recipe says
     ├── EngineError        the container engine is missing, refuses, or lacks room
     │   └── StepFailed     a step of the recipe ended with a status other than 0
-    ├── ChangesetError     the container's files can not be read or stored in a layer
+    ├── ChangesetError     the container's files cannot be read or stored in a layer
     ├── ImageError         a layout, archive or blob is not what it should be
     ├── RegistryError      a registry refused, or could not be reached
     ├── BudgetExceeded     the image is right, but larger than the recipe allows
-    └── UsageError         the command line asks for something that can not be
+    ├── FileError          the operating system refuses a file, or standard output: full disk, missing permission
+    └── UsageError         the command line asks for something that cannot be
 
 Each class has an exit code of its own, so that scripts can decide without reading text.
 """
 
 from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class ImgasmError(Exception):
@@ -34,7 +43,7 @@ class ImgasmError(Exception):
 
 
 class UsageError(ImgasmError):
-    """The command line asks for something that can not be (Click's own exit code for that is 2)."""
+    """The command line asks for something that cannot be (Click's own exit code for that is 2)."""
 
     exit_code = 2
 
@@ -71,5 +80,46 @@ class BudgetExceeded(ImgasmError):
     exit_code = 10
 
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C; SIGTERM gives 143. Both are 128 plus the signal's number, as shells have it."""
+class FileError(ImgasmError):
+    exit_code = 11
+
+    @classmethod
+    def of(cls, error: OSError, what: str | None = None) -> FileError:
+        """``what`` names what was read or written, by default the file that ``error`` names."""
+        named = what or (os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "")
+        reason = error.strerror or str(error) or type(error).__name__
+        return cls(f"{named}: {reason}" if named else reason, hint=_REMEDIES.get(error.errno or 0))
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Adds ``path`` to an OSError that names no file: ``write`` and ``fsync`` raise those."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+_ROOM: Final = "Free some space there, or write to another place: --output, IMGASM_CACHE and TMPDIR choose one."
+_PERMISSION: Final = "Check who owns the file and its directory, or run this as a user who may use them."
+
+_REMEDIES: Final = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: "The file system is mounted read-only; choose another place.",
+    errno.ENOENT: "Check the spelling. A directory that a file goes into must exist.",
+    errno.ENOTDIR: "A part of this path is a file, not a directory; check the spelling.",
+    errno.EISDIR: "This is a directory; name a file.",
+    errno.ENOTEMPTY: "This directory has files in it; remove it, or choose another place.",
+    errno.ENAMETOOLONG: "The file system takes no names this long; choose a shorter path.",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n) and run this again.",
+    errno.ENFILE: "Too many files are open on this machine; run this again later.",
+    errno.EFBIG: "The file is larger than this user (ulimit -f) or the file system allows.",
+    errno.EIO: "The disk or network file system reports an error; look at the kernel's log (dmesg).",
+    errno.EBADF: "It is closed; redirect it to a file or to /dev/null.",
+}
+"""What to do about errors of the operating system."""

@@ -1,21 +1,19 @@
-"""The command line. Commands are thin: they gather what a use case needs, run it, and print what it returns."""
+"""The command line. Commands are thin: they gather what a use case needs, run it, and print what it returns.
+
+What only one command needs is imported by that command when it runs: ``imgasm --help`` and a press of Tab wait for
+nothing else.
+"""
 
 from __future__ import annotations
 
-import signal
-import sys
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from assembler import __version__
-from assembler.cli import building, copying, images, registries, reports
-from assembler.cli.terminal import Terminal
-from assembler.commands.libraries import LIBRARIES
-from assembler.errors import INTERRUPTED, ImgasmError
-
-if TYPE_CHECKING:
-    from types import FrameType
+from assembler.cli import building, copying, images, registries, reports, signals
+from assembler.cli.guard import guarded
+from assembler.cli.show import emit
 
 _HELP = """
 Assemble container images without Dockerfiles: all steps in one container, one minimal layer.
@@ -28,8 +26,9 @@ Assemble container images without Dockerfiles: all steps in one container, one m
 
     imgasm push                 put the last build into its registry
 
-Exit codes: 0 done, 2 usage, 3 recipe, 4 source, 5 engine, 6 a step failed, 7 changeset, 8 image, 9 registry,
-10 budget exceeded, 130 interrupted, 143 terminated.
+Exit codes: 0 done, 1 a fault of imgasm, 2 usage, 3 recipe, 4 source, 5 engine, 6 a step failed, 7 changeset, 8 image,
+9 registry, 10 budget exceeded, 11 a file or standard output cannot be read or written, 130 interrupted,
+143 terminated (128 and the signal's number).
 """
 
 app = typer.Typer(
@@ -43,18 +42,12 @@ copying.register(app)
 registries.register(app)
 
 
-class Signalled(BaseException):
-    """Ctrl-C or SIGTERM, as an exception that nobody catches, so that the container goes away on the way out."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def _version(wanted: bool) -> None:
     if wanted:
+        from assembler.commands.libraries import LIBRARIES
+
         libraries = ", ".join(f"{name} {version}" for name, version in LIBRARIES.items())
-        print(f"imgasm {__version__}\n{libraries}")  # noqa: T201
+        emit(f"imgasm {__version__}\n{libraries}")
         raise typer.Exit
 
 
@@ -70,38 +63,10 @@ def root(
 
 
 def main() -> NoReturn:
-    """Runs the command line and ends the process: the only place that decides about exit codes."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # whoever started us may want it ignored
-            signal.signal(number, _raise)
-    status = 0
-    try:
-        status = app(standalone_mode=False) or 0
-    except ImgasmError as error:
-        Terminal().fail(error)
-        sys.exit(error.exit_code)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
-    except typer.Abort:
-        sys.exit(INTERRUPTED)
-    except Signalled as stop:
-        what = "interrupted" if stop.number == signal.SIGINT else "terminated"
-        Terminal().say("; ".join([what, *getattr(stop, "__notes__", ())]))
-        sys.exit(128 + stop.number)
-    except Exception as error:
-        if _is_usage(error):
-            error.show()  # type: ignore[attr-defined]
-            sys.exit(2)
-        raise
-    sys.exit(status if isinstance(status, int) else 0)
+    """For console scripts that were installed before ``assembler.__main__`` was their entry point."""
 
+    def run() -> None:
+        signals.tidy_up_first()
+        app(standalone_mode=False)
 
-def _is_usage(error: Exception) -> bool:
-    """Click's own errors (Typer may carry its own copy of Click): they know how to show themselves."""
-    return hasattr(error, "show") and hasattr(error, "format_message")
-
-
-def _raise(number: int, frame: FrameType | None) -> NoReturn:
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)  # once is enough: the way out, which is bounded, must not be cut short
-    raise Signalled(number)
+    guarded(run)

@@ -5,119 +5,179 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assembler.cli import faces, options, surroundings
-from assembler.cli.show import emit
+from assembler.cli import options, surroundings
+from assembler.cli.connection import Connection
+from assembler.cli.faces import Faces
+from assembler.cli.groups import takes_groups
+from assembler.cli.options import Loudness, RecipeChoice
+from assembler.cli.show import emit, emit_json
 from assembler.cli.terminal import Terminal
-from assembler.commands import build as build_command
-from assembler.commands.budget import raise_if_broken
-from assembler.commands.clean import clean as clean_up
-from assembler.commands.lock import lock as pin
-from assembler.commands.plan import plan as make_plan
-from assembler.commands.recipe import open_recipe
-from assembler.recipe.schema import schema_text
-from assembler.report.schema import schema_text as report_schema_text
-from assembler.source.cache import Cache
-from assembler.source.download import new_client
-from assembler.source.fetch import Fetcher
+from assembler.errors import UsageError
+from assembler.model.moment import parse_created
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from assembler.model.platform import Platform
+    from assembler.recipe.model import Recipe
+    from assembler.source.fetch import Fetcher
+
+
+class WayName(StrEnum):
+    auto = "auto"
+    overlay = "overlay"
+    export = "export"
+
+
+@dataclass(frozen=True)
+class Making:
+    """How a recipe is built."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the OCI layout goes.", show_default="build/<name of the recipe>"),
+    ] = None
+    engine: options.EngineOption = None
+    keep_container: Annotated[
+        bool, typer.Option("--keep-container", help="Leave the container for a look inside; imgasm clean removes it.")
+    ] = False
+    capture: Annotated[
+        WayName, typer.Option(help="How the container's files are read: in place (overlay) or out of two exports.")
+    ] = WayName.auto
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Make or pull the base anew although it is in the cache.")
+    ] = False
+    inspect_base: Annotated[
+        bool, typer.Option("--inspect-base", help="Read the layers of a base in a registry, to leave out what it has.")
+    ] = False
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Prove each layer before the container goes; see the README for the cost.")
+    ] = False
+    created: Annotated[
+        str | None,
+        typer.Option("--created", metavar="TIME",
+                     help="Date the images: 2026-01-02T03:04:05Z, source_date_epoch, or now. "
+                          "By default they say what was done, not when."),
+    ] = None  # fmt: skip
+    platform: Annotated[
+        str | None,
+        typer.Option("--platform", metavar="OS/ARCH",
+                     help="What a build without steps is for. By default this machine."),
+    ] = None  # fmt: skip
+
+    def platform_of(self, recipe: Recipe) -> Platform:
+        """What ``--platform`` says; with steps it is the engine that says what they run on."""
+        if self.platform is not None and recipe.steps:
+            raise UsageError("--platform is for builds without steps", hint="Steps run on the engine's own platform.")
+        return options.platform(self.platform) or surroundings.platform()
+
+    def created_at(self) -> str | None:
+        try:
+            return parse_created(self.created) if self.created else None
+        except ValueError as error:
+            raise UsageError(f"--created: {error}", hint="The time needs a zone: Z, or +01:00.") from error
+
+    def refuse_idle(self, recipe: Recipe) -> None:
+        """UsageError for options about a container, where none is made. ``--engine`` may be the environment's."""
+        idle = [name for name, given in (("--keep-container", self.keep_container),
+                                         ("--capture", self.capture is not WayName.auto)) if given]
+        if idle and not recipe.steps:
+            raise UsageError(f"{' and '.join(idle)}: a recipe without steps is built without a container",
+                             hint="Leave the option out.")
 
 
 def register(app: typer.Typer) -> None:
     for command in (build, plan, lock, schema, clean):
-        app.command()(command)
+        app.command()(takes_groups(command))
 
 
 def build(
-    recipe: options.RecipeFile,
-    settings: options.Set = None,
-    output: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(metavar="DIR", help="Where the OCI layout goes.", show_default="build/<name of the recipe>"),
-    ] = None,
-    engine: options.EngineOption = None,
-    keep_container: options.KeepContainer = False,
-    capture: Annotated[
-        options.WayName,
-        typer.Option(help="How the container's files are read: in place (overlay) or out of two exports."),
-    ] = options.WayName.auto,
-    refresh: options.Refresh = False,
-    inspect_base: options.InspectBase = False,
-    verify: options.Verify = False,
-    created: options.Created = None,
-    platform: options.PlatformOption = None,
-    html: faces.Html = None,
-    svg: faces.Svg = None,
-    junit: faces.Junit = None,
-    markdown: faces.Markdown = False,
-    as_json: options.Json = False,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
+    recipe: RecipeChoice,
+    making: Making,
+    faces: Faces,
+    connection: Connection,
+    loudness: Loudness,
 ) -> None:
     """Run the recipe's steps in one container, and write each of its images with one new layer to an OCI layout.
 
     SOURCE_DATE_EPOCH, where set, is the latest time that a new file in the layer can have; the steps find it set, too.
+    Registries are met for bases and baselines that are in one. A recipe without steps needs no engine.
     """
-    terminal = Terminal(verbose=verbose, quiet=quiet)
-    wanted = open_recipe(recipe, options.overrides(settings))
-    place = output or Path("build", wanted.name)
+    from assembler.commands import build as use
+    from assembler.commands.budget import raise_if_broken
+
+    terminal = loudness.terminal()
+    wanted = recipe.open()
+    making.refuse_idle(wanted)
+    place = making.output or Path("build", wanted.name)
     with _fetcher(terminal) as fetcher:
-        record = build_command.build(
+        record = use.build(
             wanted,
-            options.engine(engine) if build_command.needs_engine(wanted) else None,
+            options.engine(making.engine) if use.needs_engine(wanted) else None,
             fetcher,
             terminal,
-            build_command.Options(
+            use.Options(
                 output=place,
                 cache=surroundings.cache_folder(),
                 build=surroundings.build_id(),
                 clock=time.monotonic,
-                registries=options.registries(terminal),
-                platform=options.platform(platform, wanted) or surroundings.platform(),
-                inspect_base=inspect_base,
-                verify=verify,
-                way=capture.value,
-                keep_container=keep_container,
+                registries=connection.registries(terminal),
+                platform=making.platform_of(wanted),
+                inspect_base=making.inspect_base,
+                verify=making.verify,
+                way=making.capture.value,
+                keep_container=making.keep_container,
                 clamp=surroundings.source_date_epoch(),
-                created=options.created(created),
+                created=making.created_at(),
                 now=time.time(),
-                refresh=refresh,
+                refresh=making.refresh,
             ),
         )
     surroundings.remember_build(place)
-    faces.Faces(as_json, markdown, html, svg, junit, quiet).show(record)
+    faces.show(record, quiet=loudness.quiet)
     raise_if_broken(record)
     terminal.say(f"the image is in {place}; imgasm push puts it into a registry, imgasm load into the local engine")
 
 
-def plan(recipe: options.RecipeFile, settings: options.Set = None, as_json: options.Json = False) -> None:
+def plan(recipe: RecipeChoice, as_json: options.Json = False) -> None:
     """Show what a build would do, with every variable replaced. Needs no engine and no network."""
-    plan = make_plan(open_recipe(recipe, options.overrides(settings)))
-    emit(json.dumps(plan.to_json(), indent=1) if as_json else "\n".join(plan.lines()))
+    from assembler.commands.plan import plan as make_plan
 
-
-def lock(recipe: options.RecipeFile, settings: options.Set = None, as_json: options.Json = False) -> None:
-    """Fetch the sources that have no sha256 yet, and pin what they are in the lock file beside the recipe."""
-    with _fetcher(Terminal()) as fetcher:
-        pins = pin(open_recipe(recipe, options.overrides(settings)), fetcher)
+    plan = make_plan(recipe.open())
     if as_json:
-        emit(json.dumps({source.declared: {"sha256": pin.sha256, "size": pin.size} for source, pin in pins.items()}))
+        emit_json(json.dumps(plan.to_json(), indent=1))
     else:
-        emit("\n".join(f"{pin.sha256}  {source.declared}" for source, pin in pins.items()) or "nothing new to pin")
+        emit("\n".join(plan.lines()))
+
+
+def lock(recipe: RecipeChoice, as_json: options.Json = False) -> None:
+    """Fetch the sources that have no sha256 yet, and pin what they are in the lock file beside the recipe."""
+    from assembler.commands.lock import lock as pin
+
+    with _fetcher(Terminal()) as fetcher:
+        pins = pin(recipe.open(), fetcher)
+    if as_json:
+        emit_json(json.dumps({one.declared: {"sha256": pin.sha256, "size": pin.size} for one, pin in pins.items()}))
+    else:
+        emit("\n".join(f"{pin.sha256}  {one.declared}" for one, pin in pins.items()) or "nothing new to pin")
 
 
 def schema(
     report: Annotated[bool, typer.Option("--report", help="The schema of what size-report --json prints.")] = False,
 ) -> None:
     """Print the JSON Schema of recipes, for editors that check and complete them."""
-    emit(report_schema_text() if report else schema_text())
+    if report:
+        from assembler.report.schema import schema_text
+    else:
+        from assembler.recipe.schema import schema_text
+    emit_json(schema_text())
 
 
 def clean(
@@ -128,11 +188,20 @@ def clean(
     as_json: options.Json = False,
 ) -> None:
     """Remove what killed builds left in the engine: containers and volumes whose imgasm is gone."""
+    from assembler.commands.clean import clean as clean_up
+
     removed = clean_up(options.engine(engine), every=every)
-    emit(json.dumps(removed) if as_json else "\n".join(removed) or "nothing was left behind")
+    if as_json:
+        emit_json(json.dumps(removed))
+    else:
+        emit("\n".join(removed) or "nothing was left behind")
 
 
 @contextmanager
 def _fetcher(terminal: Terminal) -> Iterator[Fetcher]:
+    from assembler.source.cache import Cache
+    from assembler.source.download import new_client
+    from assembler.source.fetch import Fetcher
+
     with new_client() as client:
         yield Fetcher(Cache(surroundings.cache_folder() / "sources"), client, terminal)

@@ -1,33 +1,76 @@
-"""Options and settings of every command that speaks to registries."""
+"""How to reach registries: one group of options, the same in every command that can meet one."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Optional
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from assembler.cli import surroundings
-from assembler.registry.lookup import CredentialSources
-from assembler.registry.settings import ConnectionSettings, Tls
+from assembler.errors import UsageError
+
+if TYPE_CHECKING:
+    from assembler.cli.terminal import Terminal
+    from assembler.commands.registries import Registries
+    from assembler.registry.lookup import CredentialSources
+    from assembler.registry.settings import ConnectionSettings
 
 _CERTIFICATES: Final = (Path("/etc/docker/certs.d"), Path("/etc/containers/certs.d"))
-_File = Optional[Path]  # noqa: UP045  Typer reads it at run time
-
-PlainHttp = Annotated[
-    Optional[bool],  # noqa: UP045
-    typer.Option("--plain-http/--tls", help="Without TLS. Loopback registries are spoken to that way anyway."),
-]
-AuthFile = Annotated[_File, typer.Option("--authfile", help="Credentials, in the form of Docker's config.json.")]
-CaFile = Annotated[_File, typer.Option("--ca-file", help="PEM file of an authority to trust beside the system's.")]
-Cert = Annotated[_File, typer.Option("--cert", help="The client's certificate (PEM).")]
-Key = Annotated[_File, typer.Option("--key", help="The client's key (PEM).")]
 
 
-def settings(plain_http: bool | None, ca_file: Path | None, cert: Path | None, key: Path | None) -> ConnectionSettings:
-    return ConnectionSettings(surroundings.clock(), Tls(ca_file, cert, key, _CERTIFICATES), plain_http)
+def _pem(option: str, what: str) -> object:
+    return typer.Option(option, metavar="FILE", exists=True, dir_okay=False, help=what)
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How the connection is made. Where no registry is met, nothing of it is used."""
+
+    plain_http: Annotated[
+        bool | None,
+        typer.Option("--plain-http/--tls", help="Without TLS. Loopback registries are spoken to that way anyway."),
+    ] = None
+    ca_file: Annotated[
+        Path | None, _pem("--ca-file", "PEM file of an authority to trust beside the system's.")
+    ] = None
+    cert: Annotated[Path | None, _pem("--cert", "The client's certificate (PEM).")] = None
+    key: Annotated[Path | None, _pem("--key", "The client's key (PEM), unless --cert holds it too.")] = None
+
+    def __post_init__(self) -> None:
+        if self.key and not self.cert:
+            raise UsageError("--key needs --cert: a key alone identifies nobody", hint="Give the certificate, too.")
+        if self.plain_http and (self.ca_file or self.cert):
+            raise UsageError("--ca-file and --cert are for TLS, which --plain-http switches off",
+                             hint="Leave out one or the other.")
+
+    def settings(self) -> ConnectionSettings:
+        from assembler.registry.settings import ConnectionSettings, Tls
+
+        return ConnectionSettings(
+            surroundings.clock(), Tls(self.ca_file, self.cert, self.key, _CERTIFICATES), self.plain_http
+        )
+
+
+@dataclass(frozen=True)
+class Connection(Transport):
+    """The connection, and who connects."""
+
+    authfile: Annotated[
+        Path | None,
+        typer.Option("--authfile", metavar="FILE", exists=True, dir_okay=False,
+                     help="Registry credentials, in the form of Docker's config.json. No other place is then asked."),
+    ] = None  # fmt: skip
+
+    def registries(self, terminal: Terminal) -> Registries:
+        from assembler.commands.registries import Registries
+
+        return Registries(credentials(self.authfile), self.settings(), terminal.warn)
 
 
 def credentials(authfile: Path | None = None) -> CredentialSources:
+    from assembler.registry.lookup import CredentialSources
+
     return CredentialSources.from_environment(os.environ, Path.home(), os.getuid(), authfile)

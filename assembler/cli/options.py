@@ -1,35 +1,33 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the groups that they come in."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from assembler.cli import connection, surroundings
-from assembler.commands.registries import Registries
-from assembler.engine.client import Engine
-from assembler.engine.connect import connect
+from assembler.cli import surroundings
+from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError
-from assembler.model.moment import parse_created
-from assembler.model.platform import Platform
 
 if TYPE_CHECKING:
-    from assembler.progress import Progress
+    from assembler.engine.client import Engine
+    from assembler.model.place import EngineName as Name
+    from assembler.model.platform import Platform
     from assembler.recipe.model import Recipe
+
+WHAT: Final = (
+    "A build's directory, an OCI layout, an archive, a reference in a registry, docker-daemon:IMAGE or "
+    "containers-storage:IMAGE"
+)
 
 
 class EngineName(StrEnum):
     docker = "docker"
     podman = "podman"
-
-
-class WayName(StrEnum):
-    auto = "auto"
-    overlay = "overlay"
-    export = "export"
 
 
 class CodecName(StrEnum):
@@ -38,86 +36,109 @@ class CodecName(StrEnum):
     none = "none"
 
 
-RecipeFile = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.", exists=True, dir_okay=False)
-]
-What = Annotated[
-    Optional[Path],  # noqa: UP045  Typer reads it at run time
-    typer.Argument(metavar="[WHAT]", help="A build's directory (an OCI layout). The last build by default."),
-]
-Set = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--set", metavar="NAME=VALUE", help="Give a variable of the recipe another value."),
-]
 EngineOption = Annotated[
-    Optional[EngineName],  # noqa: UP045
+    EngineName | None,
     typer.Option("--engine", envvar="IMGASM_ENGINE", help="docker or podman. By default the first one that answers."),
 ]
-InspectBase = Annotated[
-    bool, typer.Option("--inspect-base", help="Read the layers of a base in a registry, to leave out what it has.")
-]
-PlatformOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--platform", metavar="OS/ARCH", help="What a build without steps is for. By default this machine."),
-]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print warnings and errors only.")]
 CopyBaseLayers = Annotated[
     bool,
     typer.Option("--copy-base-layers", help="Get a base's layers that are not here, however large, from its registry."),
 ]
-KeepContainer = Annotated[
-    bool, typer.Option("--keep-container", help="Leave the container for a look inside; imgasm clean removes it.")
-]
-Refresh = Annotated[bool, typer.Option("--refresh", help="Make or pull the base anew although it is in the cache.")]
-Verify = Annotated[
-    bool, typer.Option("--verify", help="Prove each layer before the container goes; see the README for the cost.")
-]
-Created = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--created", metavar="TIME", help="Date the images: 2026-01-02T03:04:05Z, source_date_epoch, or now. "
-                 "By default they say what was done, not when."),
-]  # fmt: skip
-OverBudget = Annotated[bool, typer.Option("--over-budget", help="Push although the build broke a budget.")]
-Tags = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--tag", metavar="TAG", help="One more tag for the image, besides its reference's. Can be repeated."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show everything that the steps print.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print warnings and errors only.")]
 
 
-def engine(name: EngineName | None) -> Engine:
+@dataclass(frozen=True)
+class RecipeChoice:
+    """A recipe, and other values for its variables."""
+
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.", exists=True, dir_okay=False)
+    ]
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Give a variable of the recipe another value."),
+    ] = None
+
+    def open(self) -> Recipe:
+        from assembler.commands.recipe import open_recipe
+
+        return open_recipe(self.recipe, self._overrides())
+
+    def _overrides(self) -> dict[str, str]:
+        """``--set name=value`` as a mapping; the last one wins."""
+        found = {}
+        for pair in self.settings or ():
+            name, equals, value = pair.partition("=")
+            if not equals or not name:
+                raise UsageError(f"--set {pair} is not understood", hint="Write it as --set name=value.")
+            found[name] = value
+        return found
+
+
+@dataclass(frozen=True)
+class ImageChoice:
+    """A build, and which of its images."""
+
+    what: Annotated[
+        Path | None,
+        typer.Argument(metavar="WHAT", help="A build's directory (an OCI layout). The last build by default."),
+    ] = None
+    image: Annotated[
+        str | None,
+        typer.Option("--image", metavar="NAME", help="One image of the layout, by its reference, tag or digest."),
+    ] = None
+
+    @property
+    def directory(self) -> Path:
+        return self.what or last_build()
+
+
+@dataclass(frozen=True)
+class Printing:
+    """What is printed of a result, and of the way to it."""
+
+    as_json: Json = False
+    quiet: Quiet = False
+
+    def terminal(self) -> Terminal:
+        return Terminal(quiet=self.quiet)
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """How much is told of what goes on."""
+
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show everything that the steps print.")] = False
+    quiet: Quiet = False
+
+    def __post_init__(self) -> None:
+        if self.verbose and self.quiet:
+            raise UsageError("--verbose and --quiet contradict each other", hint="Give one of them.")
+
+    def terminal(self) -> Terminal:
+        return Terminal(verbose=self.verbose, quiet=self.quiet)
+
+
+def engine(name: EngineName | Name | None) -> Engine:
     """The engine that was asked for, or the first one that answers."""
+    from assembler.engine.connect import connect
+
     if name is None:
         return connect(None)
-    return connect(name.value, surroundings.engine_options(name.value))
+    wanted: Name = "docker" if name == "docker" else "podman"
+    return connect(wanted, surroundings.engine_options(wanted))
 
 
-def platform(text: str | None, recipe: Recipe) -> Platform | None:
-    """What ``--platform`` says; with steps it is the engine that says what they run on."""
-    if text is not None and recipe.steps:
-        raise UsageError("--platform is for builds without steps", hint="Steps run on the engine's own platform.")
+def platform(text: str | None) -> Platform | None:
+    from assembler.model.platform import Platform
+
     return Platform.parse(text) if text else None
 
 
-def created(text: str | None) -> str | None:
-    try:
-        return parse_created(text) if text else None
-    except ValueError as error:
-        raise UsageError(f"--created: {error}", hint="The time needs a zone: Z, or +01:00.") from error
-
-
-def registries(progress: Progress) -> Registries:
-    """With the credentials that environment and home hold, and the usual settings."""
-    return Registries(connection.credentials(), connection.settings(None, None, None, None), progress.warn)
-
-
-def overrides(pairs: list[str] | None) -> dict[str, str]:
-    """``--set name=value`` as a mapping; the last one wins."""
-    found = {}
-    for pair in pairs or ():
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--set {pair} is not understood", hint="Write it as --set name=value.")
-        found[name] = value
-    return found
+def last_build() -> Path:
+    place = surroundings.last_build()
+    if place is None:
+        raise UsageError("There is no last build.",
+                         hint="Run `imgasm build RECIPE` first, or name a build, an image or an archive.")
+    return place

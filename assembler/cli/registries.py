@@ -4,70 +4,81 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assembler.cli import connection, options
+from assembler.cli.connection import Transport, credentials
+from assembler.cli.groups import takes_groups
+from assembler.cli.options import Quiet
 from assembler.cli.show import emit
 from assembler.cli.terminal import Terminal
-from assembler.commands import login as use
 from assembler.errors import UsageError
-from assembler.registry.authfile import host_of
-from assembler.registry.credentials import Credential
+
+if TYPE_CHECKING:
+    from assembler.commands.login import Vault
 
 _Registry = Annotated[str, typer.Argument(metavar="REGISTRY", help="Its host, with a port where it has one.")]
 _File = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("--authfile", help="Where to keep them.", show_default="Docker's config.json"),
+    Path | None,
+    typer.Option("--authfile", metavar="FILE", help="Where to keep them.", show_default="Docker's config.json"),
 ]
 
 
+@dataclass(frozen=True)
+class User:
+    """Who logs in, and where that is kept."""
+
+    username: Annotated[
+        str | None, typer.Option("-u", "--username", help="Asked for on the terminal when it is not given.")
+    ] = None
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input, without its line end.")
+    ] = False
+    authfile: _File = None
+
+    def __post_init__(self) -> None:
+        if self.password_stdin and not self.username:
+            raise UsageError("--password-stdin needs --username: standard input holds the password alone")
+
+
 def register(app: typer.Typer) -> None:
-    app.command()(login)
+    app.command()(takes_groups(login))
     app.command()(logout)
 
 
-def login(
-    registry: _Registry,
-    username: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("-u", "--username", help="Asked for on the terminal when it is not given."),
-    ] = None,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input, without its line end.")
-    ] = False,
-    authfile: _File = None,
-    plain_http: connection.PlainHttp = None,
-    ca_file: connection.CaFile = None,
-    cert: connection.Cert = None,
-    key: connection.Key = None,
-    quiet: options.Quiet = False,
-) -> None:
+def login(registry: _Registry, user: User, transport: Transport, quiet: Quiet = False) -> None:
     """Try credentials on a registry, and keep them where Docker does: in its helper, or unencrypted in its file."""
+    from assembler.commands import login as use
+    from assembler.registry.authfile import host_of
+    from assembler.registry.credentials import Credential
+
     host, terminal = host_of(registry), Terminal(quiet=quiet)
-    if password_stdin and not username:
-        raise UsageError("--password-stdin needs --username: standard input holds the password alone")
-    name = username or _asked("Username")
-    password = sys.stdin.read().rstrip("\r\n") if password_stdin else _asked("Password", hidden=True)
+    name = user.username or _asked("Username")
+    password = sys.stdin.read().rstrip("\r\n") if user.password_stdin else _asked("Password", hidden=True)
     credential = Credential(name, password, origin="this login")
-    settings = connection.settings(plain_http, ca_file, cert, key)
-    place = use.login(host, credential, _vault(authfile), settings, terminal)
+    place = use.login(host, credential, _vault(user.authfile), transport.settings(), terminal)
     terminal.say(f"logged in to {host}; the credentials are in {place}")
 
 
 def logout(registry: _Registry, authfile: _File = None) -> None:
     """Forget the credentials of a registry."""
+    from assembler.commands import login as use
+    from assembler.registry.authfile import host_of
+
     host = host_of(registry)
     known = use.logout(host, _vault(authfile))
     emit(f"the credentials of {host} are removed" if known else f"no credentials of {host} were known")
 
 
-def _vault(authfile: Path | None) -> use.Vault:
-    file = authfile or connection.credentials().docker_config
+def _vault(authfile: Path | None) -> Vault:
+    from assembler.commands.login import Vault
+
+    file = authfile or credentials().docker_config
     assert file is not None  # the environment always gives one
-    return use.Vault(file, os.environ)
+    return Vault(file, os.environ)
 
 
 def _asked(what: str, *, hidden: bool = False) -> str:

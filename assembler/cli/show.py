@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_NARROWEST: Final = 40
+_PIPE: Final = 100
+"""Columns where there is no terminal: so many that paths are seldom broken, so few that logs stay readable."""
+
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+
+
+class Stream(Protocol):
+    def isatty(self) -> bool: ...
 
 
 def emit(text: str) -> None:
@@ -18,9 +30,37 @@ def emit(text: str) -> None:
         sys.stdout.flush()
 
 
+def emit_json(text: str) -> None:
+    """JSON is the same value in every encoding: characters that standard output may lack are escaped."""
+    if not sys.stdout.encoding.lower().startswith("utf"):
+        text = _BEYOND_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
+    emit(text)
+
+
 def drawn(render: Callable[[int, bool], str]) -> str:
-    """What ``render(width, color)`` makes: as wide as the terminal, 80 columns in a pipe; colours only on a terminal
-    without NO_COLOR."""
-    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
-    return render(max(60, width), color)
+    """What ``render(width, color)`` makes, for standard output."""
+    return render(width(), is_colored(sys.stdout))
+
+
+def width() -> int:
+    """Of the terminal, or what COLUMNS says."""
+    return max(_NARROWEST, shutil.get_terminal_size((_PIPE, 24)).columns if _knows_width() else _PIPE)
+
+
+def _knows_width() -> bool:
+    return sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+
+
+def is_colored(stream: Stream) -> bool:
+    """NO_COLOR (no-color.org) and FORCE_COLOR (force-color.org) decide where they are set and not empty; else it is
+    what the terminal can."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return can_move(stream)
+
+
+def can_move(stream: Stream) -> bool:
+    """Is there a terminal that understands escape sequences, and can be drawn on?"""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"

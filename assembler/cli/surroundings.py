@@ -8,10 +8,13 @@ import secrets
 import shlex
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.errors import UsageError
 from assembler.model.platform import Platform
-from assembler.registry.retry import Clock
+
+if TYPE_CHECKING:
+    from assembler.registry.retry import Clock
 
 
 def cache_folder() -> Path:
@@ -73,4 +76,6 @@ def build_id() -> str:
 
 
 def clock() -> Clock:
+    from assembler.registry.retry import Clock
+
     return Clock(time.monotonic, time.time, time.sleep, random.random)

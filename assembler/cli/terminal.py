@@ -5,34 +5,42 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from tqdm import tqdm
+from assembler.cli import show
+from assembler.cli.heartbeat import Heartbeat, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tqdm import tqdm
 
     from assembler.errors import ImgasmError
     from assembler.progress import Task
 
 _NOTE_WIDTH = 60
+_RED, _YELLOW, _CYAN = "1;31", "33", "36"
 
 
 class Terminal:
     """A :class:`assembler.progress.Progress` that draws bars on a terminal and plain lines into a pipe or a log."""
 
     def __init__(self, stream: TextIO | None = None, *, verbose: bool = False, quiet: bool = False) -> None:
-        self._stream = stream or sys.stderr
+        self._stream = _Forgiving(stream or sys.stderr)
         self._verbose = verbose
         self._quiet = quiet
-        self._draws = self._stream.isatty() and not quiet
+        self._draws = show.can_move(self._stream) and not quiet
+        self._colors = show.is_colored(self._stream)
+        self._bars = 0
+        self._lock = threading.RLock()
+        self._heart = Heartbeat(self._line)
 
     def say(self, message: str) -> None:
         if not self._quiet:
-            self._line(message)
+            self._line(printable(message))
 
     def warn(self, message: str) -> None:
-        self._line(f"warning: {message}")
+        self._line(f"{self._painted('warning:', _YELLOW)} {printable(message)}")
 
     def output(self, line: str) -> None:
         if self._verbose:
@@ -42,51 +50,93 @@ class Terminal:
     def task(self, label: str, *, total: int | None = None, unit: str = "B") -> Iterator[Task]:
         if self._verbose and unit != "B":
             self.say(label)  # every line of output follows: a bar would only flicker among them
-        bar = _bar(label, total, unit, self._stream) if self._draws and not (self._verbose and unit != "B") else None
-        try:
-            yield _Bar(bar)
-        finally:
-            if bar is not None:
-                bar.close()
+            yield Work(label, total, unit)
+        elif self._draws:
+            with self._bar(label, total, unit) as bar:
+                yield _Bar(bar)
+        else:
+            work = Work(printable(label), total, unit)
+            with self._heart.beside(work):
+                yield work
 
     def fail(self, error: ImgasmError) -> None:
         """An error as a person needs it: what is wrong, what was seen, what to do."""
-        if error.detail:
-            for line in error.detail.splitlines():
-                self._line(f"  | {printable(line)}")
-        self._line(f"error: {error.message}")
+        for line in (error.detail or "").splitlines():
+            self._line(f"  | {printable(line)}")
+        self._line(f"{self._painted('error:', _RED)} {printable(error.message)}")
         for note in getattr(error, "__notes__", ()):
-            self._line(f"note: {note}")
+            self._line(f"note: {printable(note)}")
         if error.hint:
-            self._line(f"hint: {error.hint}")
+            self._line(f"{self._painted('hint:', _CYAN)} {printable(error.hint)}")
+
+    def _painted(self, text: str, color: str) -> str:
+        return f"\033[{color}m{text}\033[0m" if self._colors else text
 
     def _line(self, text: str) -> None:
-        tqdm.write(text, file=self._stream)
-        self._stream.flush()
+        with self._lock:
+            if self._bars:
+                from tqdm import tqdm
+
+                tqdm.write(text, file=self._stream)
+            else:
+                self._stream.write(text + "\n")
+            self._stream.flush()
+
+    @contextmanager
+    def _bar(self, label: str, total: int | None, unit: str) -> Iterator[tqdm[NoReturn]]:
+        from tqdm import tqdm
+
+        how: dict[str, Any] = {"unit": "B", "unit_scale": True} if unit == "B" else {
+            "bar_format": "{desc}  {elapsed}{postfix}"
+        }  # fmt: skip
+        with tqdm(desc=printable(label), total=total, file=self._stream, leave=False, dynamic_ncols=True, **how) as bar:
+            self._count(1)
+            try:
+                yield bar
+            finally:
+                self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self._bars += more
 
 
 class _Bar:
-    def __init__(self, bar: tqdm[NoReturn] | None) -> None:
+    def __init__(self, bar: tqdm[NoReturn]) -> None:
         self._bar = bar
         self._lock = threading.Lock()
 
     def advance(self, amount: int) -> None:
-        if self._bar is not None:
-            with self._lock:
-                self._bar.update(amount)
+        with self._lock:
+            self._bar.update(amount)
 
     def note(self, text: str) -> None:
-        if self._bar is not None and text.strip():
+        if text.strip():
             self._bar.set_postfix_str(printable(text.strip())[:_NOTE_WIDTH], refresh=False)
 
 
-def _bar(label: str, total: int | None, unit: str, stream: TextIO) -> tqdm[NoReturn]:
-    if unit == "B":
-        return tqdm(desc=label, total=total, unit="B", unit_scale=True, file=stream, leave=False, dynamic_ncols=True)
-    return tqdm(desc=label, total=total, bar_format="{desc}  {elapsed}{postfix}", file=stream, leave=False,
-                dynamic_ncols=True)  # fmt: skip
+class _Forgiving:
+    """Standard error whose reader may go away: then nobody is told anything, and the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def printable(text: str) -> str:
     """Foreign text without control characters: what a step prints must not steer the user's terminal."""
-    return "".join(char if char.isprintable() else " " if char == "\t" else "?" for char in text)
+    return "".join(char if char.isprintable() or char == "\n" else " " if char == "\t" else "?" for char in text)

@@ -23,12 +23,17 @@ def size_report(
 
     ``oci:`` before a build's directory gives its image's layers.
     """
-    path = Path(what)
-    if (path / RECORD_NAME).is_file() or (path.name == RECORD_NAME and path.is_file()):
-        return _only(BuildRecord.load(path), image)
+    if is_build(what):
+        return _only(BuildRecord.load(Path(what)), image)
     place = Place.parse(what)
     with opener.open(place, image) as opened:
         return survey(opened, progress, deep=deep or place.store is not Store.REGISTRY)
+
+
+def is_build(what: str) -> bool:
+    """Is it a build's directory, or the record in it?"""
+    path = Path(what)
+    return (path / RECORD_NAME).is_file() or (path.name == RECORD_NAME and path.is_file())
 
 
 def _only(record: BuildRecord, name: str | None) -> BuildRecord:

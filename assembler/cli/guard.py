@@ -1,0 +1,91 @@
+"""The life of the process: signals, standard streams and errors, from the first line to the exit code.
+
+This is imported before anything else, and imports next to nothing itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from assembler.cli import signals, streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assembler.errors import ImgasmError
+
+_CLOSED_PIPE = 128 + 13
+"""What a shell shows for a program that SIGPIPE ended, as it ends others that write where nobody reads."""
+
+
+def guarded(command: Callable[[], object]) -> NoReturn:
+    """Runs ``command`` and ends the process. Nothing but this decides about exit codes, and no traceback gets out."""
+    signals.leave_at_once()
+    streams.mend()
+    try:
+        status = _status(command)
+        streams.flush()
+    except BaseException as error:
+        signals.leave_at_once()  # what was to be tidied up is tidied up
+        status = _told(error)
+    streams.give_up()
+    signals.default()
+    sys.exit(status)
+
+
+def _status(command: Callable[[], object]) -> int:
+    try:
+        command()
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    return 0
+
+
+def _told(error: BaseException) -> int:
+    """Tells the user, and returns the exit code. Called once, so that imports here may cost time."""
+    from assembler.cli.terminal import Terminal
+    from assembler.errors import FileError, ImgasmError
+
+    if isinstance(error, streams.PipeClosed):
+        return _CLOSED_PIPE
+    if isinstance(error, signals.Signalled):
+        Terminal().say("; ".join([error.what, *getattr(error, "__notes__", ())]))
+        return error.exit_code
+    if isinstance(error, OSError):
+        error = FileError.of(error)
+    elif isinstance(error, MemoryError):
+        error = ImgasmError("there is not enough memory", hint="Close other programs, or build on a larger machine.")
+    if isinstance(error, ImgasmError):
+        Terminal().fail(error)
+        return error.exit_code
+    return _of_click(error)
+
+
+def _of_click(error: BaseException) -> int:
+    """Click's own errors and exits. Typer may carry its own copy of Click, so they are known by what they can do."""
+    from assembler.cli.terminal import Terminal
+
+    if hasattr(error, "show") and hasattr(error, "format_message"):
+        error.show()
+        return 2
+    if type(error).__name__ == "Exit":
+        return int(getattr(error, "exit_code", 0))
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
+        return 130
+    Terminal().fail(_fault(error))
+    return 1
+
+
+def _fault(error: BaseException) -> ImgasmError:
+    """What nobody foresaw: where it happened is for those who mend it."""
+    import traceback
+
+    from assembler import __version__
+    from assembler.errors import ImgasmError
+
+    return ImgasmError(
+        f"this is a fault of imgasm {__version__}, not yours: {type(error).__name__}: {error}",
+        detail="".join(traceback.format_exception(error)),
+        hint="Please report it with the lines above and the command.",
+    )
