@@ -69,14 +69,16 @@ class Making:
     platform: Annotated[
         str | None,
         typer.Option("--platform", metavar="OS/ARCH",
-                     help="What a build without steps is for. By default this machine."),
+                     help="What a build without steps is for: a base for another one is refused."),
     ] = None  # fmt: skip
 
-    def platform_of(self, recipe: Recipe) -> Platform:
-        """What ``--platform`` says; with steps it is the engine that says what they run on."""
+    def platform_of(self, recipe: Recipe) -> Platform | None:
+        """What ``--platform`` says; with steps it is the base that says what they run on."""
         if self.platform is not None and recipe.steps:
-            raise UsageError("--platform is for builds without steps", hint="Steps run on the engine's own platform.")
-        return options.platform(self.platform) or surroundings.platform()
+            raise UsageError("--platform is for builds without steps",
+                             hint="Steps run on the base's platform: name another base, or set [base.bootstrap] "
+                                  "architecture.")  # fmt: skip
+        return options.platform(self.platform)
 
     def created_at(self) -> str | None:
         try:
@@ -129,6 +131,7 @@ def build(
                 build=surroundings.build_id(),
                 clock=time.monotonic,
                 registries=connection.registries(terminal),
+                machine=surroundings.platform(),
                 platform=making.platform_of(wanted),
                 inspect_base=making.inspect_base,
                 verify=making.verify,

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -33,7 +33,9 @@ from assembler.image.recode import recode
 from assembler.image.rootfs import refuse_doubles
 from assembler.layer.compress import compressor
 from assembler.layer.decompress import decompress
+from assembler.layer.machine import platform_of_rootfs
 from assembler.model.digest import Digest
+from assembler.model.platform import Platform
 from assembler.model.reference import Reference
 from assembler.model.run_config import RunConfig
 
@@ -43,9 +45,9 @@ if TYPE_CHECKING:
 
     from assembler.changeset.tree import Tree
     from assembler.commands.registries import Registries
+    from assembler.commands.target import Target
     from assembler.engine.client import Engine
     from assembler.layer.read import Readable
-    from assembler.model.platform import Platform
     from assembler.progress import Progress
     from assembler.recipe import model as recipe
 
@@ -68,7 +70,7 @@ class Bases:
         self,
         engine: Engine | None,
         registries: Registries,
-        platform: Platform,
+        target: Target,
         cache: Path,
         progress: Progress,
         *,
@@ -77,19 +79,42 @@ class Bases:
     ) -> None:
         self._engine = engine
         self._registries = registries
-        self.platform = platform
+        self.target = target
         self._cache = cache / "bases"
         self._progress = progress
         self._refresh = refresh
         self._inspect = inspect
         self._prepared: dict[object, tuple[Layout, Image]] = {}
-        self._remote: dict[Reference, Below] = {}
+        self._remote: dict[tuple[Reference, Platform], Below] = {}
+        self._platform: Platform | None = None
+        self._environment: str | None = None
+
+    @property
+    def platform(self) -> Platform:
+        """What the environment's files are for; before the environment is known, what is asked for."""
+        return self._platform or self.target.wanted
+
+    def resolve(self, base: recipe.Base) -> Platform:
+        """Makes, reads or pulls what the steps run in, and returns what it is for."""
+        if self._engine is not None:
+            self.environment(base, self._engine)
+        else:
+            self.whole(base)
+        return self.platform
 
     def environment(self, base: recipe.Base, engine: Engine) -> str:
         """The engine's id of the image that the container is started from."""
+        if self._environment is None:
+            self._environment = self._loaded(base, engine)
+        return self._environment
+
+    def _loaded(self, base: recipe.Base, engine: Engine) -> str:
         if base.image is not None:
-            return engine.images.ensure(base.image, self._progress, refresh=self._refresh)
+            identity = engine.images.ensure(base.image, self._progress, refresh=self._refresh)
+            self._platform = self.target.check(Platform.of_config(engine.images.config(identity)), base.image)
+            return identity
         layout, image = self._prepare(base)
+        self._platform = image.platform
         name = f"{_NAME}:{image.config_descriptor.digest.short}"
         known = engine.images.find(name)
         if known is not None:
@@ -104,7 +129,7 @@ class Bases:
         if image.onto == "scratch":
             return None
         if isinstance(image.onto, Path):
-            return self._of_layout(image.onto)
+            return self._of_layout(image.onto, self.platform)
         if image.onto != "base":
             return self._of_reference(image.onto, image.compression.codec)
         if base.image is not None and self._engine is not None:
@@ -119,11 +144,14 @@ class Bases:
     def whole(self, base: recipe.Base) -> Below:
         """The base with its layers, without an engine."""
         if base.image is not None:
-            return self._from_registry(Reference.parse(base.image))
-        if base.layout is not None:
-            return self._of_layout(base.layout)
-        layout, image = self._prepare(base)
-        return Below(BaseImage(image), layout)
+            below = self._from_registry(Reference.parse(base.image))
+        elif base.layout is not None:
+            below = self._of_layout(base.layout, self.target.wanted)
+        else:
+            layout, image = self._prepare(base)
+            below = Below(BaseImage(image), layout)
+        self._platform = self.target.check(below.base.image.platform, below.name)
+        return below
 
     def tree(self, below: Below) -> Tree:
         """The files of an image, from its layers."""
@@ -136,10 +164,10 @@ class Bases:
 
     # -- where they are ------------------------------------------------------------------------------------------------
 
-    def _of_layout(self, path: Path) -> Below:
+    def _of_layout(self, path: Path, platform: Platform) -> Below:
         layout = Layout.open(path)
         listed = layout.find()
-        image = read_image(layout, listed, self.platform)
+        image = read_image(layout, listed, platform)
         return Below(BaseImage(image), layout, origins(listed, image))
 
     def _of_reference(self, text: str, codec: str) -> Below:
@@ -171,11 +199,12 @@ class Bases:
         return self._from_engine(text, engine, codec)
 
     def _in_registry(self, reference: Reference, registries: Registries) -> Below:
-        if reference not in self._remote:
+        key = reference, self.platform
+        if key not in self._remote:
             image = registries.image(reference, self.platform)
             self._progress.say(f"{reference} is {image.descriptor.digest}")
-            self._remote[reference] = Below(BaseImage(image, reference), None, (_repository(reference),))
-        return self._remote[reference]
+            self._remote[key] = Below(BaseImage(image, reference), None, (_repository(reference),))
+        return self._remote[key]
 
     def _from_registry(self, reference: Reference) -> Below:
         """With all its layers, which are kept in the cache."""
@@ -211,16 +240,21 @@ class Bases:
         """A base that is no image of an engine or registry, as a layout."""
         if base not in self._prepared:
             if base.layout is not None:
-                below = self._of_layout(base.layout)
+                below = self._of_layout(base.layout, self.target.wanted)
                 assert below.store is not None
                 self._prepared[base] = below.store, below.base.image
             elif base.rootfs is not None:
                 self._prepared[base] = self._from_rootfs(base.rootfs)
             elif base.bootstrap is not None:
                 self._prepared[base] = self._bootstrapped(Bootstrap(**asdict(base.bootstrap)))
+            self.target.check(self._prepared[base][1].platform, _said(base))
         return self._prepared[base]
 
     def _bootstrapped(self, wanted: Bootstrap) -> tuple[Layout, Image]:
+        architecture = wanted.architecture or self.target.foreign_architecture
+        wanted = replace(wanted, architecture=architecture)
+        platform = Platform.of_debian(architecture.partition(",")[0]) if architecture else self.target.wanted
+        self.target.check(platform, f"[base.bootstrap] architecture {architecture!r}")
         key = hashlib.sha256(json.dumps(asdict(wanted), sort_keys=True).encode()).hexdigest()
 
         def make(layout: Layout) -> Image:
@@ -229,9 +263,9 @@ class Bases:
                 tar = Path(directory, "rootfs.tar")
                 make_rootfs(wanted, tar, self._progress)
                 with tar.open("rb") as stream:
-                    return self._of_rootfs(stream, layout, f"mmdebstrap {wanted.suite}")
+                    return self._of_rootfs(stream, layout, f"mmdebstrap {wanted.suite}", platform)
 
-        return self._cached(f"bootstrap-{_MADE}-{key[:32]}", make)
+        return self._cached(f"bootstrap-{_MADE}-{key[:32]}-{platform.slug}", make)
 
     def _from_rootfs(self, path: Path) -> tuple[Layout, Image]:
         with path.open("rb") as file:
@@ -239,18 +273,19 @@ class Bases:
 
         def make(layout: Layout) -> Image:
             with path.open("rb") as file:
-                return self._of_rootfs(decompress(file), layout, f"rootfs {path.name}")
+                return self._of_rootfs(decompress(file), layout, f"rootfs {path.name}", self.target.wanted)
 
-        return self._cached(f"rootfs-{_MADE}-{digest.short}", make)
+        return self._cached(f"rootfs-{_MADE}-{digest.short}-{self.target.wanted.slug}", make)
 
-    def _of_rootfs(self, tar: Readable, layout: Layout, story: str) -> Image:
+    def _of_rootfs(self, tar: Readable, layout: Layout, story: str, usual: Platform) -> Image:
+        """``usual`` is what it is for where nothing in it says."""
         with self._progress.task("compressing the base") as task:
             descriptor, diff_id = pack(tar, layout, compressor(_FAST), advance=task.advance)
         with layout.open_blob(descriptor.digest) as blob:
             refuse_doubles(decompress(blob), story)
-        return assemble(
-            layout, None, NewLayer(descriptor, diff_id, story), Wishes(RunConfig(env=_PATH), self.platform)
-        )
+            blob.seek(0)
+            platform = platform_of_rootfs(decompress(blob)) or usual
+        return assemble(layout, None, NewLayer(descriptor, diff_id, story), Wishes(RunConfig(env=_PATH), platform))
 
     def _cached(self, key: str, make: Callable[[Layout], Image]) -> tuple[Layout, Image]:
         """A layout of its own for each base. It gets its name when it is whole, so a broken attempt leaves none."""
@@ -274,6 +309,11 @@ class Bases:
             recoded = recode(layout, image, layout, codec, advance=task.advance)
         layout.tag(recoded.descriptor, Reference.parse(name))
         return recoded
+
+
+def _said(base: recipe.Base) -> str:
+    """What a base that is made here is called in messages."""
+    return f"the base {base.rootfs or base.layout}" if base.bootstrap is None else f"the {base.bootstrap.suite} base"
 
 
 def _repository(reference: Reference) -> Reference:

@@ -14,6 +14,7 @@ from assembler.commands.reading import Reader
 from assembler.commands.record import Outcome, make_record
 from assembler.commands.room import check_room
 from assembler.commands.still import still
+from assembler.commands.target import Target
 from assembler.commands.times import with_times
 from assembler.commands.write_image import write_images
 from assembler.engine.container import Bind, ContainerSpec
@@ -47,8 +48,8 @@ class Options:
     ``clamp`` is a time in seconds that no new file's mtime exceeds (SOURCE_DATE_EPOCH); it and ``created`` win over
     the recipe's. ``now`` is when the build began, in seconds since 1970.
     ``refresh`` gets the base anew although the engine or the cache has it. ``inspect_base`` reads the layers of bases
-    that are in a registry. ``platform`` is what is built for where no engine says it. ``verify`` proves each layer
-    while the container is still there.
+    that are in a registry. ``machine`` is the platform of this machine, ``platform`` the one that was asked for.
+    ``verify`` proves each layer while the container is still there.
     """
 
     output: Path
@@ -57,7 +58,8 @@ class Options:
     clock: Callable[[], float]
     now: float
     registries: Registries
-    platform: Platform
+    machine: Platform
+    platform: Platform | None = None
     way: Way = "auto"
     keep_container: bool = False
     clamp: int | None = None
@@ -88,12 +90,14 @@ def build(
         progress.warn(warning)
     if engine is not None:
         check_room(engine, options.output, progress)
-    platform = engine.info.platform if engine is not None else options.platform
-    baselines = find_baselines(recipe.images, options.registries, platform, progress)
-    bases = Bases(engine, options.registries, platform, options.cache, progress,
+    target = Target(options.machine, engine.info.platform if engine else options.machine, options.platform)
+    bases = Bases(engine, options.registries, target, options.cache, progress,
                   refresh=options.refresh, inspect=options.inspect_base)  # fmt: skip
+    sources = fetch_sources(recipe, fetcher) if engine is not None else {}
+    platform = bases.resolve(recipe.base)
+    baselines = find_baselines(recipe.images, options.registries, platform, progress)
     layout = Layout.create(options.output)
-    with _files(recipe, engine, fetcher, bases, progress, options) as (capture, meter):
+    with _files(recipe, engine, sources, bases, progress, options) as (capture, meter):
         prove_by = options.clock if options.verify else None
         written = write_images(recipe, capture, layout, bases, progress, prove_by=prove_by)
         outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
@@ -107,16 +111,23 @@ def build(
 
 @contextmanager
 def _files(
-    recipe: Recipe, engine: Engine | None, fetcher: Fetcher, bases: Bases, progress: Progress, options: Options
+    recipe: Recipe,
+    engine: Engine | None,
+    sources: Mapping[Source, Fetched],
+    bases: Bases,
+    progress: Progress,
+    options: Options,
 ) -> Iterator[tuple[Capture, Meter]]:
     """What the images are made of, and what it cost."""
     if engine is None:
         with still(recipe, bases, options.output) as capture:
             yield capture, Meter(None, {}, None, options.clock)
         return
-    sources = fetch_sources(recipe, fetcher)
     base = bases.environment(recipe.base, engine)
-    with engine.session(_container(recipe, base, sources, options), keep=options.keep_container) as session:
+    spec = _container(recipe, base, bases.platform, sources, options)
+    if not engine.info.platform.runs(bases.platform):
+        progress.say(f"the base is for {bases.platform}, and {engine.name} runs on {engine.info.platform}")
+    with engine.session(spec, keep=options.keep_container) as session:
         if warning := check_container_tmp(session.mount_table):
             progress.warn(warning)
         _write_files(session, recipe)
@@ -127,11 +138,14 @@ def _files(
             yield capture, meter
 
 
-def _container(recipe: Recipe, image: str, sources: Mapping[Source, Fetched], options: Options) -> ContainerSpec:
+def _container(
+    recipe: Recipe, image: str, platform: Platform, sources: Mapping[Source, Fetched], options: Options
+) -> ContainerSpec:
     wanted = recipe.container
     return ContainerSpec(
         image=image,
         build=options.build,
+        platform=platform,
         privileged=wanted.privileged,
         cap_add=wanted.cap_add,
         security_opt=wanted.security_opt,

@@ -10,6 +10,7 @@ from assembler.changeset.capture import Capture, Result, changeset, prove_layer
 from assembler.changeset.rules import Rules
 from assembler.changeset.tree import EmptyTree
 from assembler.changeset.unpulled import UnpulledTree
+from assembler.commands.target import check_onto
 from assembler.errors import ChangesetError
 from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble
 from assembler.image.origins import with_origins
@@ -99,6 +100,8 @@ def _draft(
     prune, keep = Rules.of_prune(recipe.prune.presets, recipe.prune.paths), Rules.of_patterns(image.keep)
     clamp = recipe.source_date_epoch
     result = changeset(capture, tree, prune, keep, clamp=clamp)
+    if below is not None:
+        check_onto(image.name, result.changeset.entries, bases.platform, below.base.image.platform, below.name)
     if below is not None and isinstance(tree, UnpulledTree):
         _check_unpulled(image, result, below, progress)
     for finding in result.findings:

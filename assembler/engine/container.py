@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from assembler.engine.client import Engine
+    from assembler.model.platform import Platform
 
 SLEEPER: Final = 'trap "exit 0" TERM; while :; do sleep 3600 & wait $!; done'
 """Keeps the container alive. It ends at once on TERM, and as process 1 it reaps what steps leave behind."""
@@ -36,12 +37,15 @@ class Bind:
 class ContainerSpec:
     """``image`` is an id or reference that the engine has; ``build`` names this build in labels and container names.
 
+    ``platform`` is what the image's programs are for, None where that is not known.
+
     ``scratch`` directories lie on volumes of their own, which go away with the container. ``network`` None is the
     engine's default network, or the host's where the engine has none.
     """
 
     image: str
     build: str
+    platform: Platform | None = None
     privileged: bool = False
     cap_add: tuple[str, ...] = ()
     security_opt: tuple[str, ...] = ()

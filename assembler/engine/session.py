@@ -47,6 +47,7 @@ class Session:
 
     def prepare(self, unshared: Iterable[Bind]) -> None:
         """Once, before anything else runs in the container. ``unshared``: what the engine could not mount."""
+        self._check_programs()
         self.mount_table = self._read_mount_table()
         for bind in unshared:
             self._copy_in(bind)
@@ -164,6 +165,21 @@ class Session:
         """``new``: what is there already is not replaced but an error. Returns the real directory of ``path``."""
         shell = ["/bin/sh", "-Cec" if new else "-ec", _WRITE, "sh", str(path), f"{mode:o}"]
         return feed(self._exec("--interactive", command=shell), stream, what).rstrip("\n")
+
+    def _check_programs(self) -> None:
+        """EngineError where this machine has no emulator for an image of another platform: nothing runs then."""
+        engine, image = self.engine, self.spec.platform
+        if image is None or engine.info.platform.runs(image):
+            return
+        try:
+            ask(self._exec(command=["/bin/sh", "-c", ":"]), "its /bin/sh does not run")
+        except EngineError as error:
+            raise EngineError(
+                f"the base is for {image}, and {engine.name} on {engine.info.platform} cannot run its programs",
+                hint="Install an emulator on the engine's machine (apt-get install qemu-user-static), or take a base "
+                     f"for {engine.info.platform}.",
+                detail=error.message,
+            ) from error
 
     def _read_mount_table(self) -> list[process.Mount]:
         if self.pid is not None:

@@ -37,8 +37,7 @@ class Image:
 
     @property
     def platform(self) -> Platform:
-        values = (self.config.get(key) or "" for key in ("os", "architecture", "variant"))
-        return Platform(*(str(value) for value in values))
+        return Platform.of_config(self.config)
 
 
 def parse_image(descriptor: Descriptor, manifest_bytes: bytes, config_bytes: bytes) -> Image:

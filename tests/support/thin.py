@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from assembler.image.layout import Layout
 from assembler.model import media
@@ -17,6 +18,9 @@ from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor, canonical_json
 from assembler.model.reference import Reference
 from tests.support import engines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Imgasm:
@@ -58,12 +62,15 @@ def rootfs(files: dict[str, bytes | str | None]) -> bytes:
     return sink.getvalue()
 
 
-def write_image(layout: Layout, name: str, *tars: bytes, **config: Any) -> Descriptor:
-    """An image of plain layers under ``name``, which no code of imgasm composed."""
+def write_image(
+    layout: Layout, name: str, *tars: bytes, platform: Mapping[str, str] = MappingProxyType({}), **config: Any
+) -> Descriptor:
+    """An image of plain layers under ``name``, which no code of imgasm composed; ``platform`` beside amd64's keys."""
     layers = [layout.put_bytes(media.OCI_LAYER, tar) for tar in tars]
     described = layout.put_bytes(media.OCI_CONFIG, canonical_json({
         "architecture": "amd64",
         "os": "linux",
+        **platform,
         "config": config,
         "rootfs": {"type": "layers", "diff_ids": [str(Digest.of(tar)) for tar in tars]},
         "history": [{"created_by": "tests"} for _ in tars],
