@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from assembler import __version__
-from assembler.cli import building, copying, images, registries, reports, signals
+from assembler.cli import building, copying, examples, images, registries, reports, signals
 from assembler.cli.guard import guarded
 from assembler.cli.show import emit
 
@@ -39,6 +39,7 @@ building.register(app)
 reports.register(app)
 images.register(app)
 copying.register(app)
+examples.register(app)
 registries.register(app)
 
 

@@ -73,6 +73,6 @@ def debian(suite: str, *packages: str) -> Iterator[Machine]:
         dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
         settings = [f"--aptopt={line}" for line in dump.splitlines() if _APT.match(line)]
         include = [f"--include={','.join(packages)}"] if packages else []
-        subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", *settings, *include, suite, f"{directory}/root"],
-                       check=True, stdin=subprocess.DEVNULL)  # fmt: skip
+        subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io", *settings, *include,
+                        suite, f"{directory}/root"], check=True, stdin=subprocess.DEVNULL)  # fmt: skip
         yield Machine(Path(directory, "root"))

@@ -1,0 +1,89 @@
+"""``imgasm recipes``: the recipes that come with imgasm, with all the files that they name.
+
+In a wheel they lie in the package; in a checkout they are its ``recipes/``.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from assembler.errors import UsageError
+
+_PACKAGE: Final = Path(__file__).parents[1]
+_SCHEMA: Final = "recipe.schema.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """``title`` is the first sentence of the recipe's own introduction; ``files`` are relative to its folder."""
+
+    name: str
+    title: str
+    files: tuple[Path, ...]
+
+
+def examples() -> list[Example]:
+    """All recipes that come with imgasm, by name."""
+    return [_example(path) for path in sorted(_folder().glob("*.toml"))]
+
+
+def copy_examples(names: Iterable[str], to: Path) -> list[Path]:
+    """Copies recipes and what they name into the directory ``to``, and returns the recipes' new paths.
+
+    Raises UsageError for an unknown name, and when a file would replace another one with other contents.
+    """
+    known = {example.name: example for example in examples()}
+    chosen = []
+    for name in names:
+        if name.removesuffix(".toml") not in known:
+            raise UsageError(f"No recipe {name} comes with imgasm", hint=f"There are: {', '.join(known)}.")
+        chosen.append(known[name.removesuffix(".toml")])
+    files = sorted({file for example in chosen for file in example.files})
+    for file in files:
+        if (to / file).exists() and not filecmp.cmp(_folder() / file, to / file, shallow=False):
+            raise UsageError(f"{to / file} is there, with other contents", hint="Name another directory with --to.")
+    for file in files:
+        (to / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(_folder() / file, to / file)
+    return [to / f"{example.name}.toml" for example in chosen]
+
+
+def _folder() -> Path:
+    packed = _PACKAGE / "recipes"
+    return packed if packed.is_dir() else _PACKAGE.parent / "recipes"
+
+
+def _example(path: Path) -> Example:
+    text = path.read_text(encoding="utf-8")
+    strings = set(_strings(tomllib.loads(text)))
+    beside = (file.relative_to(path.parent) for file in sorted(path.parent.rglob("*")) if file.is_file())
+    named = [file for file in beside if str(file) in strings]
+    return Example(path.stem, _title(text), (Path(path.name), Path(_SCHEMA), *named))
+
+
+def _title(text: str) -> str:
+    """The first sentence of the comment on top, behind the line that names the schema."""
+    lines: list[str] = []
+    for line in text.splitlines()[1:]:
+        words = line.removeprefix("#").strip()
+        if not line.startswith("#") or (lines and not words):
+            break
+        lines += [words] if words else []
+    return " ".join(lines).partition(". ")[0].rstrip(".:")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
