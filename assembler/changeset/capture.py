@@ -13,22 +13,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from assembler.changeset import overlay, tarball
-from assembler.changeset.follow import directory_at
 from assembler.changeset.overlay import OverlayTree, Unreadable
 from assembler.changeset.overlooked import overlooked
 from assembler.changeset.prove import Proof, disproved, prove
-from assembler.changeset.rules import literal_head
+from assembler.changeset.rules import Rules
 from assembler.changeset.stack import Changeset, differs, stack
 from assembler.changeset.tarball import TarTree
+from assembler.changeset.targets import there_already
 from assembler.changeset.tree import Finding, Tree
 from assembler.changeset.wish import Pruned, Wish, ours, selection, wish
-from assembler.errors import ChangesetError
 from assembler.model.node import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.changeset.rules import Rule, Rules
+    from assembler.changeset.rules import Rule
     from assembler.layer.read import Readable
     from assembler.model.node import Node
 
@@ -50,12 +49,12 @@ class Result:
     """One image's changeset, and what was taken out of it on the way.
 
     ``removed`` are the paths that the container removed and the image shall lack, whether the image below has them or
-    not. ``idle`` tells of each pattern of ``keep`` that matched nothing.
+    not. ``idle`` are the patterns of ``keep`` that the layer holds nothing of.
     """
 
     changeset: Changeset
     pruned: dict[Rule, Pruned]
-    idle: tuple[str, ...]
+    idle: tuple[Rule, ...]
     removed: tuple[bytes, ...]
     findings: tuple[Finding, ...]
 
@@ -96,6 +95,7 @@ def of_exports(base: Export, final: Export, mounts: Iterable[bytes], spool: Bina
     base_tree, final_tree = TarTree(), TarTree()
     with base() as stream:
         base_tree.read_export(stream)
+    also = also.led(base_tree)  # the container's own links go by too late; if they differ, ``fetch`` has more to do
 
     def differs(path: bytes, node: Node, digest: bytes) -> bool:
         was = base_tree.node(path)
@@ -122,14 +122,17 @@ def changeset(
 
     On the base only what differs from it is looked at. Onto another image goes what ``keep`` selects from the whole
     container, and without ``keep`` what the steps changed and removed; onto an empty tree, everything.
+
+    ``prune`` and ``keep`` go through the container's symbolic links, and those that ``keep`` goes through are kept.
     """
     target = capture.base if onto is None else onto
+    prune, keep = _led(capture, prune, keep)
     wishes = _wishes(capture, onto, prune, keep)
     changes = stack(wishes.nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
     told = wishes.findings | _told(capture, wishes, changes) | _of_root(capture)
     removed = tuple(sorted(path for path, node in wishes.nodes.items() if node is None))
-    idle = tuple(_idle(rule, capture.final) for rule in keep.rules if rule not in wishes.kept)
-    return Result(changes, wishes.pruned, idle, removed, tuple(sorted(told)))
+    idle = [rule for rule, alone in keep.each() if rule not in wishes.kept and not any(map(alone.match, wishes.nodes))]
+    return Result(changes, wishes.pruned, tuple(idle), removed, tuple(sorted(told)))
 
 
 def prove_layer(
@@ -141,6 +144,7 @@ def prove_layer(
     base, something else differs that nobody wished for.
     """
     target = capture.base if onto is None else onto
+    prune, keep = _led(capture, prune, keep)
     nodes = _wishes(capture, onto, prune, keep).nodes
     proof = prove(layer, nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
     if onto is None:
@@ -148,6 +152,10 @@ def prove_layer(
         if found := list(overlooked(capture.final, capture.base, nodes, is_ours)):
             raise disproved({path: ["it is not as in the base, and nobody noticed"] for path in found})
     return proof
+
+
+def _led(capture: Capture, prune: Rules, keep: Rules) -> tuple[Rules, Rules]:
+    return prune.led(capture.final), keep.led(capture.final, keeps_links=True)
 
 
 def _wishes(capture: Capture, onto: Tree | None, prune: Rules, keep: Rules) -> Wish:
@@ -158,6 +166,8 @@ def _wishes(capture: Capture, onto: Tree | None, prune: Rules, keep: Rules) -> W
     chosen = wish(selection(capture.final, keep), capture.base, capture.mounts, prune, keep)
     for path in [path for path, node in chosen.nodes.items() if node is None]:
         del chosen.nodes[path]  # what was chosen is added to the image; what else that one has is its own
+    for link in list(there_already(keep.links & chosen.nodes.keys(), capture.final, onto)):
+        del chosen.nodes[link]
     return chosen
 
 
@@ -182,18 +192,6 @@ def _told(capture: Capture, wishes: Wish, changes: Changeset) -> set[Finding]:
         if finding.path in written
         or (not finding.of_content and finding.path in wishes.nodes and finding not in below)
     }  # fmt: skip
-
-
-def _idle(rule: Rule, final: Tree) -> str:
-    head = literal_head(rule.pattern)
-    try:
-        real = directory_at(head, final)
-    except ChangesetError:
-        real = None
-    if not head or real is None or real == head:
-        return f"keep {rule.pattern} matched nothing"
-    instead = os.fsdecode(real) + rule.pattern.strip("/")[len(os.fsdecode(head)) :]
-    return f"keep {rule.pattern} matched nothing: links lead {shown(head)} to {shown(real)}, so say /{instead}"
 
 
 def _of_root(capture: Capture) -> set[Finding]:

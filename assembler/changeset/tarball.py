@@ -225,10 +225,10 @@ def candidates(final: TarTree, base: TarTree) -> Iterator[tuple[bytes, Node | No
             yield path, node
     for path in base.paths():
         # Of a removed tree only the root: what was in it may lie somewhere else in another image.
-        if final.node(path) is None and _is_directory(final, parent(path)):
+        if final.node(path) is None and is_directory(final, parent(path)):
             yield path, None
 
 
-def _is_directory(tree: TarTree, path: bytes) -> bool:
+def is_directory(tree: TarTree, path: bytes) -> bool:
     node = tree.node(path)
     return not path or (node is not None and node.kind is Kind.DIRECTORY)

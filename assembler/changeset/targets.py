@@ -10,9 +10,10 @@ from assembler.errors import ChangesetError
 from assembler.model.node import Kind, Node, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from assembler.changeset.tree import Tree
+
 
 class Targets:
     """``foreign`` says that ``onto`` is not what the container started from; otherwise every path is its own target."""
@@ -83,3 +84,33 @@ class Targets:
 
 def _both_directories(node: Node, other: Node | None) -> bool:
     return other is not None and node.kind is Kind.DIRECTORY and other.kind is Kind.DIRECTORY
+
+
+def there_already(links: Iterable[bytes], final: Tree, onto: Tree) -> Iterator[bytes]:
+    """Those ``links`` of the container to directories that the image below needs none of: it has a way there itself.
+
+    ChangesetError where it has a directory of its own in a link's place: what is kept would be written beside it, and
+    would not be found under the name that ``keep`` gave it.
+    """
+    targets = Targets(final, onto, foreign=True)
+    for link in sorted(links):
+        place, real = targets.of(link), directory_at(link, final)
+        was = onto.node(place)
+        if was is None or real is None:
+            continue
+        if _leads_to(place, targets.of(real), onto):
+            yield link
+        elif was.kind is Kind.DIRECTORY:
+            raise ChangesetError(
+                f"keep goes through {shown(link)}, which is a link to {shown(real)} in the container, but a directory"
+                f" in the image below: what is kept would be in {shown(targets.of(real))} there",
+                hint=f"If that is right, name {shown(real)} in keep; if not, copy the files to a path of their own"
+                     " in a step, and keep that.",
+            )  # fmt: skip
+
+
+def _leads_to(place: bytes, directory: bytes, onto: Tree) -> bool:
+    try:
+        return directory_at(place, onto) == directory
+    except ChangesetError:  # in a circle, which the container's link replaces
+        return False

@@ -55,8 +55,8 @@ def wish(
 ) -> Wish:
     """Filters ``candidates``. ``mounts`` are the paths that something was mounted on in the container."""
     result = Wish(pruned={rule: Pruned() for rule in prune.rules})
-    stubs = (STUBS | _MOUNTED).union(mounts) - {b""}
-    is_stub = _matching(stubs)
+    stubs = stubs_of(mounts)
+    is_stub = matching(stubs)
     keep_all = not keep
     for path, node in candidates:
         if not path or (is_stub(path) and base.node(path) is None):
@@ -78,8 +78,8 @@ def wish(
 
 def ours(base: Tree, mounts: Iterable[bytes], prune: Rules, keep: Rules) -> Callable[[bytes], bool]:
     """Whether a path is one that ``wish`` has to speak of if it differs from the base's."""
-    stubs = (STUBS | _MOUNTED).union(mounts) - {b""}
-    is_stub, above_stubs = _matching(stubs), {directory for stub in stubs for directory in ancestors(stub)}
+    stubs = stubs_of(mounts)
+    is_stub, above_stubs = matching(stubs), {directory for stub in stubs for directory in ancestors(stub)}
 
     def is_ours(path: bytes) -> bool:
         if prune.match(path) or (keep and not keep.match(path)):
@@ -89,25 +89,20 @@ def ours(base: Tree, mounts: Iterable[bytes], prune: Rules, keep: Rules) -> Call
     return is_ours
 
 
-def _matching(stubs: frozenset[bytes]) -> Callable[[bytes], object]:
+def stubs_of(mounts: Iterable[bytes]) -> frozenset[bytes]:
+    """What comes from the engine and not from the steps, where the base lacks it."""
+    return (STUBS | _MOUNTED).union(mounts) - {b""}
+
+
+def matching(stubs: frozenset[bytes]) -> Callable[[bytes], object]:
     """Whether a path is one of ``stubs``, or in one."""
     return re.compile(b"(?:%s)(?:/|\\Z)" % b"|".join(map(re.escape, stubs)), re.DOTALL).match
 
 
 def selection(final: Tree, keep: Rules) -> Iterator[tuple[bytes, Node | None]]:
     """Everything that ``keep`` lets out of the container, whether the base had it or not; all without ``keep``."""
-    for root in _outermost(keep.roots()) if keep else (b"",):
-        for path in final.walk(root):
-            yield path, final.node(path)
-
-
-def _outermost(roots: Iterable[bytes]) -> list[bytes]:
-    """The directories that lie in no other of them, so that nothing is walked twice."""
-    chosen: list[bytes] = []
-    for root in sorted(roots):
-        if not any(not above or root == above or root.startswith(above + b"/") for above in chosen):
-            chosen.append(root)
-    return chosen
+    for path in keep.selected(final) if keep else final.walk():
+        yield path, final.node(path)
 
 
 def _drop_empty_parents(nodes: dict[bytes, Node | None], base: Tree, stubs: frozenset[bytes]) -> None:

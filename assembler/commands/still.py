@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import Capture
-from assembler.changeset.tarball import TarTree, candidates
-from assembler.changeset.tree import ancestors
+from assembler.changeset.follow import directory_at, place_of
+from assembler.changeset.tarball import TarTree, candidates, is_directory
+from assembler.changeset.tree import parent
 from assembler.errors import ChangesetError, RecipeError
 from assembler.layer.decompress import decompress
 from assembler.layer.entry import Entry
@@ -73,12 +74,17 @@ def _tar(files: Sequence[File], base: TarTree) -> bytes:
     """The recipe's files as one more layer."""
     members = []
     for file in files:
-        path = os.fsencode(file.path).strip(b"/")
-        for directory in ancestors(path):
-            above = base.node(directory)
-            if above is not None and above.kind is not Kind.DIRECTORY:
-                raise ChangesetError(f"the file {shown(path)} can't be written: {shown(directory)} is a "
-                                     f"{above.kind.value} in the base", hint="Write the path without the link.")
+        path = _place(os.fsencode(file.path).strip(b"/"), base)
         node = Node(Kind.REGULAR, file.mode, size=len(file.content))
         members += [header(Entry(path, node)), file.content, bytes(padding(node.size))]
     return b"".join([*members, END])
+
+
+def _place(path: bytes, base: TarTree) -> bytes:
+    """Where a file of this path is written: through the base's symbolic links, as a running container does it."""
+    place = place_of(path, base)
+    directory = directory_at(parent(place), base) if place else None
+    if not place or directory is None or is_directory(base, place):
+        raise ChangesetError(f"the file {shown(path)} can't be written: in the base that is a directory, or below a "
+                             "file", hint="Choose another path for the file.")
+    return place

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assembler.changeset.absent import absent
 from assembler.changeset.capture import Capture, Result, changeset, prove_layer
 from assembler.changeset.rules import Rules
 from assembler.changeset.tree import EmptyTree
@@ -72,6 +73,7 @@ def write_images(
 
     All blobs are in the layout afterwards, but those of a base that was not pulled: index.json says where they are.
     """
+    check_keep(recipe, capture, progress)
     with ExitStack() as blobs:
         drafts = []
         for image in recipe.images:
@@ -86,6 +88,29 @@ def write_images(
     return written
 
 
+def check_keep(recipe: Recipe, capture: Capture, progress: Progress) -> None:
+    """ChangesetError that names every pattern of every image's ``keep`` that matches nothing and is not optional."""
+    prune, lines = _prune(recipe), []
+    for image in recipe.images:
+        for one in absent(capture, prune, Rules.of_patterns(image.keep), on_own_base=image.onto == "base"):
+            line = f"image {image.name}: keep {one.pattern} {one.why}"
+            if one.pattern in image.optional:
+                progress.say(f"{line} (it is optional)")
+            else:
+                lines.append(line)
+    if lines:
+        pattern = "the pattern" if len(lines) == 1 else "each pattern"
+        raise ChangesetError(
+            lines[0] if len(lines) == 1 else f"{len(lines)} patterns of keep have nothing to keep",
+            detail="\n".join(lines) if len(lines) > 1 else None,
+            hint=f'Correct {pattern}, or write {{ path = "...", optional = true }} in keep for what may be missing.',
+        )
+
+
+def _prune(recipe: Recipe) -> Rules:
+    return Rules.of_prune(recipe.prune.presets, recipe.prune.paths)
+
+
 def _draft(
     image: Image,
     recipe: Recipe,
@@ -97,7 +122,7 @@ def _draft(
 ) -> _Draft:
     below = bases.onto(image, recipe.base)
     tree = _tree(image, bases, below)
-    prune, keep = Rules.of_prune(recipe.prune.presets, recipe.prune.paths), Rules.of_patterns(image.keep)
+    prune, keep = _prune(recipe), Rules.of_patterns(image.keep)
     clamp = recipe.source_date_epoch
     result = changeset(capture, tree, prune, keep, clamp=clamp)
     if below is not None:
@@ -106,8 +131,9 @@ def _draft(
         _check_unpulled(image, result, below, progress)
     for finding in result.findings:
         progress.warn(f"{shown(finding.path)}: {finding.what}")
-    for idle in result.idle:
-        progress.warn(f"image {image.name}: {idle}")
+    for rule in result.idle:
+        if rule.pattern not in image.optional:
+            progress.warn(f"image {image.name}: the steps changed nothing that keep {rule.pattern} matches")
     layer = _write_layer(image, result, blob, progress)
     if prove_by is not None:
         start = prove_by()

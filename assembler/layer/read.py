@@ -94,8 +94,10 @@ class Member:
         return tuple(sorted((key.removeprefix(fields.XATTR), value) for key, value in found))
 
     def node(self) -> Node:
-        target = self.linkname if self.kind is Kind.SYMLINK else b""
-        return Node(self.kind, self.mode, self.uid, self.gid, self.mtime, self.size, target, self.device, self.xattrs)
+        """What Linux makes of it; whatever the header says, a symbolic link has all permissions there (symlink(7))."""
+        is_link = self.kind is Kind.SYMLINK
+        target, mode = (self.linkname, 0o777) if is_link else (b"", self.mode)
+        return Node(self.kind, mode, self.uid, self.gid, self.mtime, self.size, target, self.device, self.xattrs)
 
     def chunks(self) -> Iterator[bytes]:
         """The data, in pieces of at most 1 MiB; only until the next member is asked for."""

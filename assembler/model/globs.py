@@ -6,11 +6,15 @@ matches a directory speaks for all below it.
 
 from __future__ import annotations
 
+import glob
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_WILDCARDS: Final = frozenset(b"*?[")
 
 
 def matching(pattern: str) -> Callable[[str], object]:
@@ -21,8 +25,9 @@ def matching(pattern: str) -> Callable[[str], object]:
 
 def translate(pattern: str) -> bytes:
     """A regular expression that matches the paths that ``pattern`` names, and all below them."""
-    raw = pattern.encode("utf-8", "surrogateescape").strip(b"/")
-    parts = raw.split(b"/")
+    parts = parts_of(pattern)
+    if not parts:
+        return b""  # the root, and so everything
     expression = b""
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
@@ -30,11 +35,27 @@ def translate(pattern: str) -> bytes:
             # At the end: everything below, but not the directory itself. Elsewhere: any number of directories, or none.
             expression += b".+" if last else b"(?:[^/]+/)*"
         else:
-            expression += _component(part) + (b"" if last else b"/")
+            expression += component(part) + (b"" if last else b"/")
     return expression + rb"(?=/|\Z)"
 
 
-def _component(part: bytes) -> bytes:
+def parts_of(pattern: str) -> list[bytes]:
+    """The names and wildcards between the slashes."""
+    return [part for part in pattern.encode("utf-8", "surrogateescape").split(b"/") if part not in (b"", b".")]
+
+
+def is_wild(part: bytes) -> bool:
+    """Whether ``part`` can match another name than its own."""
+    return not _WILDCARDS.isdisjoint(part)
+
+
+def escaped(path: bytes) -> bytes:
+    """The pattern that matches ``path`` and nothing else."""
+    return glob.escape(path)
+
+
+def component(part: bytes) -> bytes:
+    """A regular expression for one name."""
     expression, index = b"", 0
     while index < len(part):
         char = part[index : index + 1]

@@ -33,6 +33,7 @@ from assembler.recipe.values import (
     SourceUrl,
     Text,
     VariableName,
+    absolute_glob,
     fail,
 )
 
@@ -185,6 +186,19 @@ class BudgetTable(Table):
         default=None, description='"5%" more than the baseline, or a table with percent, floor and baseline.')
 
 
+class KeepTable(Table):
+    """What may leave the container."""
+
+    path: Glob = Field(description="An absolute glob; it goes through the container's symbolic links.")
+    optional: bool = Field(default=False, description="Whether it may match nothing, which is an error otherwise.")
+
+
+def _path_alone(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"path": absolute_glob(value)}
+    return value if isinstance(value, dict) else fail("expected an absolute glob, or a table with path and optional")
+
+
 class ImageTable(Table):
     """What comes out: exactly one new layer."""
 
@@ -192,7 +206,9 @@ class ImageTable(Table):
     reference: ImageReference | None = Field(default=None, description="Where push and load take it.")
     onto: Onto = Field(
         default="base", description='"base", "scratch", a reference, or a layout\'s path that begins with / or ./')
-    keep: list[Glob] = Field(default=[], description="Nothing but this leaves the container; empty means everything.")
+    keep: list[Annotated[KeepTable, BeforeValidator(_path_alone)]] = Field(
+        default=[], description="Nothing but this leaves the container; empty means everything. Globs, or tables with "
+        "path and optional.")
     entrypoint: list[str] | None = Field(default=None, description="Config.Entrypoint; [] clears the base's.")
     cmd: list[str] | None = Field(default=None, description="Config.Cmd; [] clears the base's.")
     launcher: list[str] = Field(

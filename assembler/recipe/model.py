@@ -105,13 +105,15 @@ class Image:
     """What comes out: exactly one new layer on ``onto``.
 
     ``onto`` is ``"base"``, ``"scratch"``, an image reference, or the absolute path of an OCI layout.
-    ``keep`` is empty or the globs of what may leave the container.
+    ``keep`` is empty or the globs of what may leave the container; each must match something there, but for those that
+    are ``optional`` as well.
     """
 
     name: str
     reference: str | None = None
     onto: str | Path = "base"
     keep: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     config: RunConfig = field(default_factory=RunConfig)
     compression: Compression = field(default_factory=Compression)
     budget: Budget = field(default_factory=Budget)

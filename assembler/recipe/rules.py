@@ -54,7 +54,8 @@ def _presets_exist(document: Document, presets: Collection[str], problems: Probl
 def _keep_can_match(document: Document, problems: Problems) -> None:
     """What is on scratch can never leave the container, so a pattern that only looks there is a misunderstanding."""
     for number, image in enumerate(document.image):
-        for position, glob in enumerate(image.keep):
+        for position, keep in enumerate(image.keep):
+            glob = keep.path
             scratch = next(filter(_literal_part(glob).is_relative_to, document.container.scratch), None)
             if scratch is not None:
                 problems.add(

@@ -24,6 +24,7 @@ def schema() -> dict[str, Any]:
         "anyOf": [_CODEC, _VARIABLE, {"$ref": "#/$defs/CompressionTable"}],
         "description": image["compression"]["description"],
     }
+    image["keep"]["items"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/KeepTable"}]}
     budget = tables["BudgetTable"]["properties"]
     budget["growth"] = {
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/GrowthTable"}],

@@ -52,7 +52,7 @@ def _scratch_path(text: str) -> str:
     return str(PurePosixPath(text))
 
 
-def _glob(text: str) -> str:
+def absolute_glob(text: str) -> str:
     if not text.startswith("/") or ".." in text.split("/"):
         fail(f"{text!r} is not an absolute glob, such as /opt/nvidia/**")
     try:
@@ -178,7 +178,7 @@ Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "a sha256: 64 lower-case hex 
 Signal = Annotated[str, _matching(r"SIG[A-Z][A-Z0-9+-]*|[0-9]+", "a signal; write it as SIGTERM or 15")]
 ContainerPath = Annotated[str, AfterValidator(_container_path)]
 ScratchPath = Annotated[str, AfterValidator(_scratch_path)]
-Glob = Annotated[str, AfterValidator(_glob)]
+Glob = Annotated[str, AfterValidator(absolute_glob)]
 ImageReference = Annotated[str, AfterValidator(_reference)]
 SourceUrl = Annotated[str, _matching(r"(?s).*\S.*", "a value: it is empty"), AfterValidator(_source_url)]
 Baseline = Annotated[str, AfterValidator(_baseline)]

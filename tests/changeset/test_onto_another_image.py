@@ -191,23 +191,6 @@ def test_what_is_kept_is_added_and_nothing_is_removed() -> None:
         assert found.paths() == ["opt", "opt/f"]
 
 
-def test_patterns_that_keep_nothing_are_told_and_where_they_would_find_something() -> None:
-    def merged(root: Path) -> None:
-        write(root / "usr/lib/a")
-        (root / "lib").symlink_to("usr/lib")
-
-    def container(root: Path) -> None:
-        write(root / "lib/modules/x")
-        write(root / "opt/f")
-
-    with stacked(merged, container, base, ("/opt/**", "/lib/modules/**", "/gone")) as found:
-        assert found.of(found.done.overlay()).idle == (
-            "keep /lib/modules/** matched nothing: links lead /lib/modules to /usr/lib/modules, "
-            "so say /usr/lib/modules/**",
-            "keep /gone matched nothing",
-        )
-
-
 def test_attributes_of_moved_files_are_told() -> None:
     def container(root: Path) -> None:
         write(root / "lib/f")

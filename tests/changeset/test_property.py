@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +30,7 @@ from tests.support import applier
 from tests.support.edits import ACL, PATHS, Edit, edits, perform, without_sockets
 from tests.support.exports import as_docker_has_it
 from tests.support.overlays import OPTIONS, overlay
+from tests.support.patterns import Named
 from tests.support.rootfs import Fact, Facts, groups
 from tests.support.scene import STUBS, Goal, Scene, facts, layer_of, members_of, scene, wished, without_stubs
 
@@ -62,10 +63,11 @@ class Case:
     clamp: int | None = None
     mounts: tuple[bytes, ...] = ()
 
-    def chosen(self, path: bytes) -> bool:
-        """Whether the container decides about ``path``, not the base."""
-        keep, prune = Rules.of_patterns(self.keep), Rules.of_patterns(self.prune)
-        return not prune.match(path) and (not keep or keep.match(path) is not None)
+    def chosen(self, done: Scene) -> Callable[[bytes], bool]:
+        """Tells whether the container decides about a path, not the base."""
+        keep, prune = Named(self.keep, done.final), Named(self.prune, done.final)
+        return cache(lambda path: not prune.wants(path)
+                     and (not self.keep or keep.wants(path) or path in keep.links))  # fmt: skip
 
     def scene(self, options: str = OPTIONS) -> AbstractContextManager[Scene]:
         return scene(partial(perform, todo=self.below), partial(perform, todo=self.base),
@@ -84,14 +86,15 @@ class Case:
 
     def own(self, done: Scene) -> Facts:
         """What the container made, as a layer may tell of it: without engines' stubs, and no time after the clamp."""
-        own = without_stubs(done.base, done.final, self.mounted(done), self.chosen)
+        own = without_stubs(done.base, done.final, self.mounted(done), self.chosen(done))
         if self.clamp is None:
             return own
         return {path: replace(fact, mtime=min(fact.mtime, self.clamp)) for path, fact in own.items()}
 
     def goal(self, done: Scene, entries: Entries) -> Goal:
         written = frozenset(entry.path for entry in entries)
-        return Goal(wished(done.base, self.own(done), self.chosen), done.base, self.chosen, written)
+        chosen = self.chosen(done)
+        return Goal(wished(done.base, self.own(done), chosen), done.base, chosen, written)
 
 
 globs = st.lists(st.sampled_from(_GLOBS), max_size=2).map(tuple)
@@ -198,8 +201,9 @@ def assert_told(case: Case, done: Scene, result: Result) -> None:
     """Whatever of the layer's files no tar can hold is told by name, and nothing else is."""
     told = {(finding.path, label(finding.what)) for finding in result.findings}
     due, may = set(), set()
+    chosen = case.chosen(done)
     for path, reasons in done.lost.items():
-        if case.chosen(path) and is_own(path, case, done):
+        if chosen(path) and is_own(path, case, done):
             may |= {(path, reason) for reason in reasons}
             due |= {(path, "socket")} & may
     for entry in result.changeset.entries:
@@ -254,8 +258,9 @@ def seen(facts: Facts) -> dict[bytes, object]:
 def test_a_layer_for_scratch_holds_all_that_is_kept(case: Case) -> None:
     with case.scene() as done:
         layer = layer_of(case.entries(done.overlay(), scratch=True))
-        own = without_stubs(done.base, done.final, (), case.chosen)
-        goal = Goal(wished({}, own, case.chosen), {}, case.chosen, frozenset(done.final))
+        chosen = case.chosen(done)
+        own = without_stubs(done.base, done.final, (), chosen)
+        goal = Goal(wished({}, own, chosen), {}, chosen, frozenset(done.final))
         assert goal.missed(done.made_from_nothing(layer)) == []
         with done.exports(case.keep) as capture:
             assert layer_of(case.entries(capture, scratch=True)) == layer
@@ -357,7 +362,7 @@ def test_a_name_that_would_mean_a_removal_is_an_error_unless_it_is_pruned() -> N
         todo = [*case.container[:at], Edit("write", path, b"x"), *case.container[at:]]
         changed = replace(case, container=todo, prune=prune)
         with changed.scene() as done:
-            named = [path for path in changed.own(done) if changed.chosen(path) and b"/.wh." in b"/" + path]
+            named = [path for path in changed.own(done) if b"/.wh." in b"/" + path and changed.chosen(done)(path)]
             outcomes[bool(named)] += 1
             with done.exports(case.keep) as exported:
                 for capture in (done.overlay(), exported):

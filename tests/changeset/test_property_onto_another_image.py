@@ -16,6 +16,7 @@ from tests.changeset.test_property import Case, check, examples, full_cases
 from tests.support.edits import PATHS, Edit, perform, without_sockets
 from tests.support.exports import export
 from tests.support.onto import Refusal, Stacking, changes
+from tests.support.patterns import Named
 from tests.support.scene import Goal, Scene, facts, layer_of
 
 if TYPE_CHECKING:
@@ -30,13 +31,18 @@ pytestmark = pytest.mark.root
 LEADING = (b"a", b"b", b"c", b"../a", b"../b", b"/b", b"/a/b", b"/", b"..", b".", b"b/c", b"/nowhere/at/all", b"a/../c")
 """Of links in the other image: to directories, to files, to nothing, to the root, and back to themselves."""
 links = st.builds(Edit, st.just("symlink"), st.sampled_from(PATHS[:21]), st.sampled_from(LEADING))
-other_images = st.lists(st.one_of(links, without_sockets), min_size=1, max_size=8)
+any_images = st.lists(st.one_of(links, without_sockets), min_size=1, max_size=8)
+top_links = st.builds(Edit, st.just("symlink"), st.sampled_from((b"a", b"b", b"c")), st.sampled_from((b"d/e", b"/d")))
+other_images = st.one_of(any_images, st.builds(lambda image, link: [*image, link], any_images, top_links))
+"""In half of them a link stands last where containers write most, and leads to a place of its own."""
 
 
 def goal_onto(case: Case, done: Scene, other: Facts, written: frozenset[bytes] = frozenset()) -> Goal:
     own = case.own(done)
     changed, removed = (own.keys(), set[bytes]()) if case.keep else changes(done.base, own, done.final)
-    found = Stacking(own, other).expected(filter(case.chosen, changed), filter(case.chosen, removed))
+    chosen, stacking = case.chosen(done), Stacking(own, other)
+    mine = set(filter(chosen, changed)) - stacking.there_already(Named(case.keep, done.final), chosen)
+    found = stacking.expected(mine, filter(chosen, removed))
     return Goal(found.facts, other, found.ours.__contains__, written)
 
 

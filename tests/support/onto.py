@@ -14,8 +14,9 @@ from tests.support.rootfs import Fact, groups
 from tests.support.scene import above
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from tests.support.patterns import Named
     from tests.support.rootfs import Facts
 
 
@@ -74,6 +75,26 @@ class Stacking:
             if any(not self.final[wanted[directory]].is_directory for directory in files):
                 raise Refusal(f"{place!r} is in a file")
         return Expected(self._merged(wanted, gone), frozenset(wanted) | gone)
+
+    def there_already(self, keep: Named, chosen: Callable[[bytes], bool]) -> set[bytes]:
+        """The links that ``keep`` goes through, and that the other image has a way of its own for.
+
+        A directory of its own is none: what is kept would not be found under the name that ``keep`` gave it.
+        """
+        found = set()
+        for link in filter(chosen, keep.links & self.final.keys()):
+            place, led = self.place(link), keep.lead(link)
+            assert led is not None
+            real = self.place(b"/".join(led[0]))
+            try:
+                leads = self._lead(place)
+            except Refusal:
+                continue  # in a circle, which is replaced
+            if place in self.other and leads == real:
+                found.add(link)
+            elif place in self.other and self.other[place].is_directory:
+                raise Refusal(f"{place!r} is a directory, and no link to {real!r}")
+        return found
 
     def _merged(self, wanted: dict[bytes, bytes], gone: set[bytes]) -> Facts:
         facts = dict(self.other)
