@@ -22,9 +22,9 @@ Assemble container images without Dockerfiles: all steps in one container, one m
 
     imgasm build RECIPE         run the steps, write the image
 
-    imgasm size-report          where every byte of the last build went
+    imgasm size-report          where every byte of this directory's last build went
 
-    imgasm push                 put the last build into its registry
+    imgasm push                 put that build into its registry
 
 Exit codes: 0 done, 1 a fault of imgasm, 2 usage, 3 recipe, 4 source, 5 engine, 6 a step failed, 7 changeset, 8 image,
 9 registry, 10 budget exceeded, 11 a file or standard output cannot be read or written, 130 interrupted,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assembler.cli import options, surroundings
+from assembler.cli import last_build, options, surroundings
 from assembler.cli.connection import Connection
 from assembler.cli.faces import Faces
 from assembler.cli.groups import takes_groups
@@ -116,6 +116,7 @@ def build(
     from assembler.commands.budget import raise_if_broken
 
     terminal = loudness.terminal()
+    identity = last_build.begin(str(recipe.recipe), terminal)
     wanted = recipe.open()
     making.refuse_idle(wanted)
     place = making.output or Path("build", wanted.name)
@@ -128,7 +129,7 @@ def build(
             use.Options(
                 output=place,
                 cache=surroundings.cache_folder(),
-                build=surroundings.build_id(),
+                build=identity,
                 clock=time.monotonic,
                 registries=connection.registries(terminal),
                 machine=surroundings.platform(),
@@ -143,7 +144,7 @@ def build(
                 refresh=making.refresh,
             ),
         )
-    surroundings.remember_build(place)
+    last_build.finish(identity, place)
     faces.show(record, quiet=loudness.quiet)
     raise_if_broken(record)
     terminal.say(f"the image is in {place}; imgasm push puts it into a registry, imgasm load into the local engine")

@@ -13,6 +13,7 @@ import typer
 from assembler.cli import limits, options, surroundings
 from assembler.cli.connection import Connection
 from assembler.cli.groups import takes_groups
+from assembler.cli.last_build import last_build
 from assembler.cli.options import ImageChoice, Printing
 from assembler.cli.show import emit, emit_json
 from assembler.cli.terminal import Terminal
@@ -90,7 +91,7 @@ def push(
     from assembler.registry.push import PushOptions
 
     terminal = printing.terminal()
-    place = build.directory
+    place = build.directory(terminal)
     if not pushing.over_budget:
         refuse_over_budget(place)
     wanted = Wanted(
@@ -123,7 +124,7 @@ def load(
 
     terminal = printing.terminal()
     loaded = load_layout(
-        build.directory, build.image, options.engine(engine), connection.registries(terminal), terminal,
+        build.directory(terminal), build.image, options.engine(engine), connection.registries(terminal), terminal,
         surroundings.cache_folder(), copy_base_layers=copy_base_layers,
     )  # fmt: skip
     if printing.as_json:
@@ -135,7 +136,7 @@ def load(
 def verify(
     *,
     what: Annotated[
-        str | None, typer.Argument(metavar="WHAT", help=f"{options.WHAT}. The last build by default.")
+        str | None, typer.Argument(metavar="WHAT", help=f"{options.WHAT}. By default this directory's last build.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings count as errors.")] = False,
     platform: Annotated[
@@ -163,7 +164,7 @@ def verify(
         connection.registries(terminal), options.engine, surroundings.cache_folder(), terminal, PushOptions(),
         surroundings.platform(), options.platform(platform),
     )  # fmt: skip
-    place = what or str(options.last_build())
+    place = what or str(last_build(terminal))
     findings = Verifier(copier).verify(place)
     if printing.as_json:
         emit_json(json.dumps([as_json(finding) for finding in findings], indent=1))

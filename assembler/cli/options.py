@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from assembler.cli import surroundings
+from assembler.cli.last_build import last_build
 from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from assembler.engine.client import Engine
     from assembler.model.place import EngineName as Name
     from assembler.model.platform import Platform
+    from assembler.progress import Progress
     from assembler.recipe.model import Recipe
 
 WHAT: Final = (
@@ -82,16 +84,15 @@ class ImageChoice:
 
     what: Annotated[
         Path | None,
-        typer.Argument(metavar="WHAT", help="A build's directory (an OCI layout). The last build by default."),
+        typer.Argument(metavar="WHAT", help="A build's directory (OCI layout). By default this directory's last one."),
     ] = None
     image: Annotated[
         str | None,
         typer.Option("--image", metavar="NAME", help="One image of the layout, by its reference, tag or digest."),
     ] = None
 
-    @property
-    def directory(self) -> Path:
-        return self.what or last_build()
+    def directory(self, progress: Progress) -> Path:
+        return self.what or last_build(progress)
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,3 @@ def platform(text: str | None) -> Platform | None:
     from assembler.model.platform import Platform
 
     return Platform.parse(text) if text else None
-
-
-def last_build() -> Path:
-    place = surroundings.last_build()
-    if place is None:
-        raise UsageError("There is no last build.",
-                         hint="Run `imgasm build RECIPE` first, or name a build, an image or an archive.")
-    return place

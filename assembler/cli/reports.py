@@ -12,6 +12,7 @@ from assembler.cli import options, surroundings
 from assembler.cli.connection import Connection
 from assembler.cli.faces import Faces
 from assembler.cli.groups import takes_groups
+from assembler.cli.last_build import last_build
 from assembler.cli.limits import Limits
 from assembler.cli.options import WHAT
 from assembler.cli.show import drawn, emit, emit_json
@@ -63,7 +64,7 @@ def register(app: typer.Typer) -> None:
 def size_report(
     *,
     what: Annotated[
-        str | None, typer.Argument(metavar="WHAT", help=f"{WHAT}. The last build by default.")
+        str | None, typer.Argument(metavar="WHAT", help=f"{WHAT}. By default this directory's last build.")
     ] = None,
     reading: Reading,
     faces: Faces,
@@ -81,7 +82,7 @@ def size_report(
     terminal = Terminal()
     opener = reading.opener(connection.registries(terminal))
     limits.budget()  # what is wrong with it is said before anything is read
-    what = what or str(options.last_build())
+    what = what or str(last_build(terminal))
     reading.refuse_idle(what)
     report = read_report(what, reading.image, opener, terminal, deep=reading.deep)
     if isinstance(report, LayersReport):

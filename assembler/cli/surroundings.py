@@ -20,34 +20,10 @@ if TYPE_CHECKING:
 def cache_folder() -> Path:
     """Fetched sources and bases: ``$IMGASM_CACHE``, else the user's cache (XDG base directories)."""
     chosen = os.environ.get("IMGASM_CACHE")
-    return Path(chosen) if chosen else _xdg("XDG_CACHE_HOME", ".cache") / "imgasm"
-
-
-def state_folder() -> Path:
-    return _xdg("XDG_STATE_HOME", ".local/state") / "imgasm"
-
-
-def _xdg(variable: str, default: str) -> Path:
-    chosen = os.environ.get(variable, "")
-    return Path(chosen) if os.path.isabs(chosen) else Path.home() / default
-
-
-def remember_build(output: Path) -> None:
-    """Later commands speak of this build when they are told nothing else."""
-    folder = state_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "last-build").write_text(str(output.absolute()), encoding="utf-8")
-    except OSError:
-        pass  # a read-only home costs a default, not the build
-
-
-def last_build() -> Path | None:
-    try:
-        path = Path((state_folder() / "last-build").read_text(encoding="utf-8"))
-    except OSError:
-        return None
-    return path if path.is_dir() else None
+    if chosen:
+        return Path(chosen)
+    folder = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(folder) if os.path.isabs(folder) else Path.home() / ".cache") / "imgasm"
 
 
 def source_date_epoch() -> int | None:
