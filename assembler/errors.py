@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class ImgasmError(Exception):
@@ -40,6 +40,23 @@ class ImgasmError(Exception):
         self.message = message
         self.hint = hint
         self.detail = detail
+
+    def mask(self, mask: Callable[[str], str]) -> None:
+        """Sends everything that the error says through ``mask``."""
+        self.message, self.args = mask(self.message), (mask(self.message),)
+        self.hint = self.hint and mask(self.hint)
+        self.detail = self.detail and mask(self.detail)
+        self.__notes__ = [mask(note) for note in getattr(self, "__notes__", ())]
+
+
+@contextmanager
+def masked(mask: Callable[[str], str]) -> Iterator[None]:
+    """No error leaves this context but through ``mask``."""
+    try:
+        yield
+    except ImgasmError as error:
+        error.mask(mask)
+        raise
 
 
 class UsageError(ImgasmError):

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Task(Protocol):
@@ -35,6 +35,40 @@ class Progress(Protocol):
 
     def task(self, label: str, *, total: int | None = None, unit: str = "B") -> AbstractContextManager[Task]:
         """A bar that lives as long as the context. ``total`` in ``unit``; None when it can't be known."""
+
+
+class MaskedProgress:
+    """Another progress, to which every text goes through ``mask`` first."""
+
+    def __init__(self, progress: Progress, mask: Callable[[str], str]) -> None:
+        self._progress = progress
+        self._mask = mask
+
+    def say(self, message: str) -> None:
+        self._progress.say(self._mask(message))
+
+    def warn(self, message: str) -> None:
+        self._progress.warn(self._mask(message))
+
+    def output(self, line: str) -> None:
+        self._progress.output(self._mask(line))
+
+    @contextmanager
+    def task(self, label: str, *, total: int | None = None, unit: str = "B") -> Iterator[Task]:
+        with self._progress.task(self._mask(label), total=total, unit=unit) as task:
+            yield _MaskedTask(task, self._mask)
+
+
+class _MaskedTask:
+    def __init__(self, task: Task, mask: Callable[[str], str]) -> None:
+        self._task = task
+        self._mask = mask
+
+    def advance(self, amount: int) -> None:
+        self._task.advance(amount)
+
+    def note(self, text: str) -> None:
+        self._task.note(self._mask(text))
 
 
 class _SilentTask:

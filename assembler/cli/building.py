@@ -19,13 +19,15 @@ from assembler.cli.groups import takes_groups
 from assembler.cli.options import Loudness, RecipeChoice
 from assembler.cli.show import emit, emit_json
 from assembler.cli.terminal import Terminal
-from assembler.errors import UsageError
+from assembler.errors import UsageError, masked
 from assembler.model.moment import parse_created
+from assembler.progress import MaskedProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from assembler.model.platform import Platform
+    from assembler.progress import Progress
     from assembler.recipe.model import Recipe
     from assembler.source.fetch import Fetcher
 
@@ -115,12 +117,13 @@ def build(
     from assembler.commands import build as use
     from assembler.commands.budget import raise_if_broken
 
-    terminal = loudness.terminal()
-    identity = last_build.begin(str(recipe.recipe), terminal)
+    open_terminal = loudness.terminal()
+    identity = last_build.begin(str(recipe.recipe), open_terminal)
     wanted = recipe.open()
+    terminal = MaskedProgress(open_terminal, wanted.secrets.mask)
     making.refuse_idle(wanted)
     place = making.output or Path("build", wanted.name)
-    with _fetcher(terminal) as fetcher:
+    with masked(wanted.secrets.mask), _fetcher(terminal) as fetcher:
         record = use.build(
             wanted,
             options.engine(making.engine) if use.needs_engine(wanted) else None,
@@ -165,8 +168,10 @@ def lock(recipe: RecipeChoice, as_json: options.Json = False) -> None:
     """Fetch the sources that have no sha256 yet, and pin what they are in the lock file beside the recipe."""
     from assembler.commands.lock import lock as pin
 
-    with _fetcher(Terminal()) as fetcher:
-        pins = pin(recipe.open(), fetcher)
+    wanted = recipe.open()
+    mask = wanted.secrets.mask
+    with masked(mask), _fetcher(MaskedProgress(Terminal(), mask)) as fetcher:
+        pins = pin(wanted, fetcher)
     if as_json:
         emit_json(json.dumps({one.declared: {"sha256": pin.sha256, "size": pin.size} for one, pin in pins.items()}))
     else:
@@ -202,7 +207,7 @@ def clean(
 
 
 @contextmanager
-def _fetcher(terminal: Terminal) -> Iterator[Fetcher]:
+def _fetcher(terminal: Progress) -> Iterator[Fetcher]:
     from assembler.source.cache import Cache
     from assembler.source.download import new_client
     from assembler.source.fetch import Fetcher

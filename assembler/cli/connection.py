@@ -13,8 +13,8 @@ from assembler.cli import surroundings
 from assembler.errors import UsageError
 
 if TYPE_CHECKING:
-    from assembler.cli.terminal import Terminal
     from assembler.commands.registries import Registries
+    from assembler.progress import Progress
     from assembler.registry.lookup import CredentialSources
     from assembler.registry.settings import ConnectionSettings
 
@@ -64,10 +64,10 @@ class Connection(Transport):
                      help="Registry credentials, in the form of Docker's config.json. No other place is then asked."),
     ] = None  # fmt: skip
 
-    def registries(self, terminal: Terminal) -> Registries:
+    def registries(self, progress: Progress) -> Registries:
         from assembler.commands.registries import Registries
 
-        return Registries(credentials(self.authfile), self.settings(), terminal.warn)
+        return Registries(credentials(self.authfile), self.settings(), progress.warn)
 
 
 def credentials(authfile: Path | None = None) -> CredentialSources:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from assembler.cli import surroundings
+from assembler.cli.given import given_values
 from assembler.cli.last_build import last_build
 from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError
@@ -61,21 +62,21 @@ class RecipeChoice:
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Give a variable of the recipe another value."),
     ] = None
+    from_environment: Annotated[
+        list[str] | None,
+        typer.Option("--set-env", metavar="NAME[=VARIABLE]", help="Give a variable of the recipe the value of an "
+                     "environment variable, by default of the same name. Unlike --set it shows no secret to others."),
+    ] = None  # fmt: skip
+    from_files: Annotated[
+        list[str] | None,
+        typer.Option("--set-file", metavar="NAME=FILE", help="Give a variable of the recipe what is in a file, without "
+                     "its last line end."),
+    ] = None  # fmt: skip
 
     def open(self) -> Recipe:
         from assembler.commands.recipe import open_recipe
 
-        return open_recipe(self.recipe, self._overrides())
-
-    def _overrides(self) -> dict[str, str]:
-        """``--set name=value`` as a mapping; the last one wins."""
-        found = {}
-        for pair in self.settings or ():
-            name, equals, value = pair.partition("=")
-            if not equals or not name:
-                raise UsageError(f"--set {pair} is not understood", hint="Write it as --set name=value.")
-            found[name] = value
-        return found
+        return open_recipe(self.recipe, given_values(self.settings, self.from_environment, self.from_files))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,14 @@ def cache_folder() -> Path:
     return (Path(folder) if os.path.isabs(folder) else Path.home() / ".cache") / "imgasm"
 
 
+def variable(name: str) -> str:
+    """What the environment variable ``name`` holds. UsageError where there is none."""
+    value = os.environ.get(name)
+    if value is None:
+        raise UsageError(f"the environment has no variable {name}", hint=f"Set it, as in: export {name}=...")
+    return value
+
+
 def source_date_epoch() -> int | None:
     """Seconds (reproducible-builds.org, SOURCE_DATE_EPOCH)."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from assembler.cli import show
 from assembler.cli.heartbeat import Heartbeat, Work
+from assembler.model.secrets import mask_userinfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,5 +139,7 @@ class _Forgiving:
 
 
 def printable(text: str) -> str:
-    """Foreign text without control characters: what a step prints must not steer the user's terminal."""
+    """Foreign text without control characters, for what a step prints must not steer the user's terminal, and without
+    the passwords in its URLs."""
+    text = mask_userinfo(text)
     return "".join(char if char.isprintable() or char == "\n" else " " if char == "\t" else "?" for char in text)

@@ -38,6 +38,7 @@ from assembler.model.digest import Digest
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
 from assembler.model.run_config import RunConfig
+from assembler.model.secrets import without_userinfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -255,7 +256,8 @@ class Bases:
         wanted = replace(wanted, architecture=architecture)
         platform = Platform.of_debian(architecture.partition(",")[0]) if architecture else self.target.wanted
         self.target.check(platform, f"[base.bootstrap] architecture {architecture!r}")
-        key = hashlib.sha256(json.dumps(asdict(wanted), sort_keys=True).encode()).hexdigest()
+        public = {**asdict(wanted), "mirror": wanted.mirror and without_userinfo(wanted.mirror)}
+        key = hashlib.sha256(json.dumps(public, sort_keys=True).encode()).hexdigest()
 
         def make(layout: Layout) -> Image:
             self._progress.say(f"making a {wanted.suite} base with mmdebstrap")

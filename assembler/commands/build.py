@@ -152,6 +152,7 @@ def _container(
         devices=wanted.devices,
         network=wanted.network,
         scratch=wanted.scratch,
+        secrets=recipe.secrets,
         binds=tuple(Bind(fetched.path.absolute(), source.path) for source, fetched in sources.items()),
     )
 

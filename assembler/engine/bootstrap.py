@@ -12,12 +12,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
 from assembler.engine.lines import Lines
+from assembler.engine.pipe import in_memory
 from assembler.errors import EngineError
 from assembler.image.rootfs import with_empty_dev
+from assembler.model.secrets import credentials_in, without_userinfo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +35,11 @@ fi"""
 """mmdebstrap writes signed-by where the building machine's apt does not trust the suite's keys, or not in all of them.
 The base brings its own, in trusted.gpg.d, and needs to be told of no others."""
 
+_TAKE_PASSWORDS: Final = 'umask 077; cat >"$1/etc/apt/auth.conf"'
+_FORGET_PASSWORDS: Final = 'rm -f "$1/etc/apt/auth.conf"'
+"""A mirror's user and password are apt's for as long as it downloads. On mmdebstrap's command line every process list
+would show them, and it writes what stands there into the base's sources.list."""
+
 _GRACE_SECONDS: Final = 30.0
 
 
@@ -45,7 +52,7 @@ class Bootstrap:
     components: tuple[str, ...] = ("main",)
     variant: str = "minbase"
     architecture: str | None = None
-    mirror: str | None = None
+    mirror: str | None = field(default=None, repr=False)
 
 
 def make_rootfs(wanted: Bootstrap, tar: Path, progress: Progress, *, epoch: int = 0) -> None:
@@ -60,7 +67,7 @@ def make_rootfs(wanted: Bootstrap, tar: Path, progress: Progress, *, epoch: int 
     made = tar.with_name(f"{tar.name}.made")
     try:
         with made.open("wb", buffering=0) as sink:
-            _run(_command(program, wanted, tar, epoch), sink, progress)
+            _run(_command(program, wanted, tar, epoch), _passwords(wanted.mirror), sink, progress)
         with made.open("rb") as source, tar.open("wb") as sink:
             with_empty_dev(source, sink, epoch)
     except BaseException:
@@ -83,7 +90,15 @@ def _command(program: str, wanted: Bootstrap, tar: Path, epoch: int) -> list[str
         command.append(f"--include={','.join(wanted.packages)}")
     if wanted.architecture is not None:
         command.append(f"--architectures={wanted.architecture}")
-    return [*command, wanted.suite, "-", *([wanted.mirror] if wanted.mirror else [])]
+    if _passwords(wanted.mirror):
+        command += [f"--setup-hook={_TAKE_PASSWORDS}", hook + _FORGET_PASSWORDS]
+    return [*command, wanted.suite, "-", *([without_userinfo(wanted.mirror)] if wanted.mirror else [])]
+
+
+def _passwords(mirror: str | None) -> bytes:
+    """The mirror's user and password as apt_auth.conf(5) wants them."""
+    machines = ((found.host, found.user, found.password) for found in credentials_in(mirror or ""))
+    return "".join(f"machine {host} login {user} password {password}\n" for host, user, password in machines).encode()
 
 
 def _last_hook(wanted: Bootstrap) -> str:
@@ -96,10 +111,10 @@ def _is_apt_line(mirror: str | None) -> bool:
     return mirror is not None and mirror.startswith(("deb ", "deb-src "))
 
 
-def _run(command: list[str], sink: IO[bytes], progress: Progress) -> None:
+def _run(command: list[str], given: bytes, sink: IO[bytes], progress: Progress) -> None:
     lines = Lines(progress.output)
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.PIPE,
-                               start_new_session=True)
+    with in_memory(given) as stdin:
+        process = subprocess.Popen(command, stdin=stdin, stdout=sink, stderr=subprocess.PIPE, start_new_session=True)
     assert process.stderr is not None
     try:
         while chunk := os.read(process.stderr.fileno(), 1 << 16):

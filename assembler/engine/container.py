@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from assembler.engine.owner import labels
 from assembler.engine.refusal import explain, refusals
 from assembler.errors import EngineError
+from assembler.model.secrets import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +41,8 @@ class ContainerSpec:
     ``platform`` is what the image's programs are for, None where that is not known.
 
     ``scratch`` directories lie on volumes of their own, which go away with the container. ``network`` None is the
-    engine's default network, or the host's where the engine has none.
+    engine's default network, or the host's where the engine has none. ``secrets`` may be in the environment of what
+    runs in the container, and nowhere else.
     """
 
     image: str
@@ -55,6 +57,7 @@ class ContainerSpec:
     binds: tuple[Bind, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ commands here run in a session of their own: Ctrl-C in a terminal reaches imgasm
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -71,6 +72,18 @@ def follow(argv: Sequence[str], on_line: Callable[[str], None], what: str) -> No
             lines.feed(chunk)
         lines.close()
         _check(process, stderr, what)
+
+
+@contextmanager
+def in_memory(content: bytes) -> Iterator[int]:
+    """``content`` as a command's standard input, in a file that has no name on any disk (memfd_create(2))."""
+    if not content:
+        yield subprocess.DEVNULL
+        return
+    with open(os.memfd_create("input"), "w+b") as file:
+        file.write(content)
+        file.seek(0)
+        yield file.fileno()
 
 
 @contextmanager

@@ -71,11 +71,15 @@ class Session:
         """Runs ``argv`` as the step ``name`` and gives each line of its output to ``on_output`` as it comes.
 
         ``user`` None is root, ``workdir`` None is ``/``, whatever the base image says; ``timeout`` is in seconds, and
-        kills all that runs in the container. Raises :class:`StepFailed` with the last lines.
+        kills all that runs in the container. Values in ``env`` that the spec's secrets touch are in no process list.
+        Raises :class:`StepFailed` with the last lines.
         """
-        command, lines = step.Command(name, argv, env, workdir, user, timeout), Lines(on_output)
+        hidden = {key: value for key, value in env.items() if self.spec.secrets.touches(value)}
+        plain = {key: value for key, value in env.items() if key not in hidden}
+        command, lines = step.Command(name, argv, plain, workdir, user, timeout, hidden), Lines(on_output)
         try:
-            status = step.follow(self._exec(*command.options, command=[*step.ONE_STREAM, *argv]), lines, timeout)
+            status = step.follow(self._exec(*command.options, command=command.words), lines, timeout,
+                                 step.assignments(hidden))
         except step.TimedOut:
             self._kill("KILL")
             raise step.timeout_failure(command, lines.tail) from None

@@ -11,10 +11,11 @@ import select
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from assembler.engine.lines import Lines
+from assembler.engine.pipe import in_memory
 from assembler.errors import StepFailed
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 ONE_STREAM: Final = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
 """Engines carry output and errors apart and lose their order; inside the container it can still be kept."""
+
+ONE_STREAM_AFTER_INPUT: Final = ("/bin/sh", "-c", 'eval "$(cat)" && exec "$@" 2>&1 </dev/null', "sh")
+"""The same, with variables that come as :func:`assignments` on standard input: of an ``--env``, every process list
+would show the value."""
 
 _SHOWN: Final = 40
 """Lines of a failed command's output in the error."""
@@ -38,7 +43,10 @@ class TimedOut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """``name`` is the step's, for messages. ``timeout`` in seconds; None means as long as it takes."""
+    """``name`` is the step's, for messages. ``timeout`` in seconds; None means as long as it takes.
+
+    ``hidden_env`` are variables whose values no process list may show; a shell must be able to set them.
+    """
 
     name: str
     argv: Sequence[str]
@@ -46,11 +54,18 @@ class Command:
     workdir: PurePosixPath | None = None
     user: str | None = None
     timeout: float | None = None
+    hidden_env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def words(self) -> list[str]:
+        """What the engine's ``exec`` is to run."""
+        return [*(ONE_STREAM_AFTER_INPUT if self.hidden_env else ONE_STREAM), *self.argv]
 
     @property
     def options(self) -> list[str]:
         """The engine's ``exec`` options, the same for docker and podman."""
         options = [option for key, value in self.env.items() for option in ("--env", f"{key}={value}")]
+        options += ["--interactive"] if self.hidden_env else []
         if self.workdir is not None:
             options += ["--workdir", str(self.workdir)]
         if self.user is not None:
@@ -58,11 +73,21 @@ class Command:
         return options
 
 
-def follow(argv: Sequence[str], lines: Lines, timeout: float | None) -> int:
-    """Runs ``argv``, hands its output to ``lines``, and returns its exit status, or raises :class:`TimedOut`."""
+def assignments(env: Mapping[str, str]) -> bytes:
+    """What a shell evaluates to have ``env`` (POSIX, "Single-Quotes")."""
+    quoted = ((key, value.replace("'", "'\\''")) for key, value in env.items())
+    return "".join(f"export {key}='{value}'\n" for key, value in quoted).encode()
+
+
+def follow(argv: Sequence[str], lines: Lines, timeout: float | None, given: bytes = b"") -> int:
+    """Runs ``argv``, hands its output to ``lines``, and returns its exit status, or raises :class:`TimedOut`.
+
+    ``given`` is its standard input; it is in memory only.
+    """
     deadline = None if timeout is None else time.monotonic() + timeout
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               start_new_session=True)
+    with in_memory(given) as stdin:
+        process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   start_new_session=True)
     assert process.stdout is not None
     try:
         while chunk := _read(process.stdout.fileno(), deadline):

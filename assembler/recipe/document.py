@@ -42,6 +42,27 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class VariableTable(Table):
+    """A variable as a table. A secret one has no value in the recipe: it is given when the recipe is used."""
+
+    value: str | None = Field(default=None, description="What the variable stands for; the same as a string alone.")
+    secret: bool = Field(
+        default=False, description="Its value comes from --set-env, --set-file or --set, and is never shown, stored or "
+        "recorded.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> VariableTable:
+        if self.secret == (self.value is not None):
+            fail("needs either a value or secret = true: a secret's value is never in the recipe")
+        return self
+
+
+def _value_alone(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        fail(f"expected a string, or {{ secret = true }} for a value given with the command, not {value}")
+    return {"value": value} if isinstance(value, str) else value
+
+
 class BootstrapTable(Table):
     """A Debian-like base made by mmdebstrap: no image registry needed."""
 
@@ -244,8 +265,9 @@ class Document(Table):
     created: Created | None = Field(
         default=None, description="When the images were made, as they tell it; by default they don't. "
         '"2026-01-02T03:04:05Z", "source_date_epoch" or "now".')
-    vars: dict[VariableName, str] = Field(
-        default={}, description="What {{ name }} stands for; --set name=value overrides.")
+    vars: dict[VariableName, Annotated[VariableTable, BeforeValidator(_value_alone)]] = Field(
+        default={}, description="What {{ name }} stands for; --set name=value overrides. {{ name | tag }} is the same "
+        "as a tag can have it: 6.12.48+deb13 becomes 6.12.48_deb13.")
     base: BaseTable
     container: ContainerTable = ContainerTable()
     source: list[SourceTable] = []
@@ -260,7 +282,7 @@ def keys_at(location: tuple[str | int, ...]) -> list[str]:
     table: type[Table] = Document
     for key in location:
         if isinstance(key, str):
-            table = _table_in(_fields(table)[key]) or table
+            table = _table_in(_fields(table).get(key)) or table  # or a name that the recipe chose, as in [vars]
     return list(_fields(table))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from assembler.layer.codecs import CODECS
+from assembler.model.secrets import has_password
 from assembler.recipe.model import Image, Recipe, Step
 
 _COMMAND: Final = r"(?:^|[;&|(`]|\b(?:then|do|else|exec|sudo|if|while|!)\s)\s*(?:/\S*/)?"
@@ -41,6 +42,10 @@ def _step(step: Step, may_insert_modules: bool) -> Iterator[str]:
 
 
 def _image(image: Image) -> Iterator[str]:
+    config = image.config
+    for key, texts in (("env", config.env), ("labels", config.labels), ("annotations", image.annotations)):
+        for name in (name for name, text in texts.items() if has_password(text)):
+            yield f'image "{image.name}", {key}.{name}: whoever gets the image can read the password in this URL'
     level, codec = image.compression.level, CODECS[image.compression.codec]
     if level is not None and codec.heavy_level is not None and level >= codec.heavy_level:
         yield (f'image "{image.name}" asks for {codec.name} level {level}: from level {codec.heavy_level} on '

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from assembler.errors import RecipeError
-from assembler.recipe import rules
+from assembler.model.secrets import Secrets
+from assembler.recipe import rules, secrecy
 from assembler.recipe.model import Recipe
 from assembler.recipe.problems import Problems
-from assembler.recipe.resolve import resolve
+from assembler.recipe.resolve import Given, resolve
 from assembler.recipe.validate import validate
-from assembler.recipe.variables import Variables, override, substitute, unused
+from assembler.recipe.variables import Variables, substitute, unused
 from assembler.recipe.variables import resolve as resolve_variables
+from assembler.recipe.vars import declare
 
 
 def load(
@@ -26,8 +28,8 @@ def load(
 ) -> Recipe:
     """The recipe in the file ``path``.
 
-    ``overrides`` are ``--set``'s values for declared variables, ``presets`` the names that [prune] may use, ``locked``
-    the lock file's sha256 for each source as the recipe writes it. Raises RecipeError.
+    ``overrides`` are the values given for declared variables (``--set`` and its like), ``presets`` the names that
+    [prune] may use, ``locked`` the lock file's sha256 for each source as the recipe writes it. Raises RecipeError.
     """
     return from_tree(_read(path), path, overrides, presets=presets, locked=locked or {})
 
@@ -42,13 +44,13 @@ def from_tree(
 ) -> Recipe:
     """The recipe that the TOML ``tree`` of the file ``path`` describes. Raises RecipeError."""
     problems = Problems(path, tree)
-    replaced, variables = _replace_variables(tree, overrides, problems)
+    replaced, variables, secrets = _replace_variables(tree, overrides, problems)
     document = validate(replaced, problems)
     if document is None:
         problems.raise_if_any()
         raise AssertionError("a document that is not valid has problems")
     rules.check(document, presets, problems)
-    recipe = resolve(document, path.absolute(), variables.values, locked, problems)
+    recipe = resolve(document, path.absolute(), Given(variables.values, secrets, locked), problems)
     problems.raise_if_any()
     return recipe
 
@@ -68,13 +70,16 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _replace_variables(
-    tree: dict[str, Any], overrides: Mapping[str, str], problems: Problems
-) -> tuple[dict[str, Any], Variables]:
+    tree: dict[str, Any], given: Mapping[str, str], problems: Problems
+) -> tuple[dict[str, Any], Variables, Secrets]:
     table = tree.get("vars", {})
     rest = {key: value for key, value in tree.items() if key != "vars"}
-    texts = {name: text for name, text in table.items() if isinstance(text, str)} if isinstance(table, dict) else {}
-    declared = override(texts, overrides, problems)
-    for name in unused(declared, rest):
+    declared = declare(table, given, problems)
+    problems.secrets = declared.secrets
+    for name in unused({**declared.texts, **dict.fromkeys(declared.secret, "")}, rest):
         problems.add(("vars", name), f"nothing in the recipe uses {{{{ {name} }}}}; remove it")
-    variables = resolve_variables(declared, problems)
-    return {**substitute(rest, variables, problems), "vars": table}, variables
+    variables = resolve_variables(declared.texts, problems, declared.secret)
+    secrecy.check_references(rest, variables.secret, problems)
+    replaced = substitute(rest, variables, problems)
+    secrecy.check_values(replaced, declared.secrets, problems)
+    return {**replaced, "vars": table}, variables, declared.secrets

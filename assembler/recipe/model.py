@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from assembler.layer.codecs import DEFAULT
 from assembler.model.budget import Budget
 from assembler.model.run_config import RunConfig
+from assembler.model.secrets import Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,13 @@ class Container:
 class Source:
     """An input that is fetched once, checked, and mounted read-only at ``path``. ``sha256`` is 64 hex digits.
 
-    ``declared`` is the URL or relative path as the recipe has it, variables replaced: what the lock file calls it on
-    every machine. ``url`` is always absolute.
+    ``declared`` is the URL or relative path as the recipe has it, variables replaced and secrets hidden: what the lock
+    file calls it on every machine. ``url`` is always absolute, and may hold secrets.
     """
 
     name: str
     declared: str
-    url: str
+    url: str = field(repr=False)
     path: PurePosixPath
     sha256: str | None = None
 
@@ -126,6 +127,8 @@ class Recipe:
     file: Path
     base: Base
     vars: dict[str, str] = field(default_factory=dict)
+    """For people and reports: secrets are hidden."""
+    secrets: Secrets = field(default_factory=Secrets)
     container: Container = field(default_factory=Container)
     sources: tuple[Source, ...] = ()
     files: tuple[File, ...] = ()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assembler.errors import RecipeError
+from assembler.model.secrets import Secrets
 
 _LISTS: Final = frozenset({"source", "file", "step", "image"})
 _TABLES: Final = frozenset({"vars", "base", "container", "prune"})
@@ -25,9 +26,11 @@ class Problems:
         self._tree = tree
         self._lines: list[str] = []
         self._silent: set[Location] = set()
+        self.secrets = Secrets()
+        """What no message may show, although it may stand in the values that are complained about."""
 
     def add(self, at: Location, message: str) -> None:
-        self._lines.append(f"{self.name(at)}: {message}")
+        self._lines.append(self.secrets.mask(f"{self.name(at)}: {message}"))
         self.silence(at)
 
     def silence(self, at: Location) -> None:

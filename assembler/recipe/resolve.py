@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from assembler.model.budget import Budget, Growth
 from assembler.model.run_config import RunConfig
+from assembler.model.secrets import Secrets, without_userinfo
 from assembler.recipe import model
 from assembler.recipe.document import (
     BaseTable,
@@ -28,17 +30,25 @@ FILE_LIMIT: Final = 16 * 1024 * 1024
 """A [[file]] is held in memory; a larger one is better a [[source]], which is mounted and never copied."""
 
 
-def resolve(
-    document: Document, file: Path, variables: Mapping[str, str], locked: Mapping[str, str], problems: Problems
-) -> model.Recipe:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the recipe's own text does not have: final variables, which of it is secret, the lock file's digests."""
+
+    variables: Mapping[str, str]
+    secrets: Secrets
+    locked: Mapping[str, str]
+
+
+def resolve(document: Document, file: Path, given: Given, problems: Problems) -> model.Recipe:
     folder = file.parent
     return model.Recipe(
         name=document.name,
         file=file,
         base=_base(document.base, folder),
-        vars=dict(variables),
+        vars={name: given.secrets.mask(value) for name, value in given.variables.items()},
+        secrets=given.secrets,
         container=_container(document.container),
-        sources=tuple(_source(table, folder, locked) for table in document.source),
+        sources=tuple(_source(table, folder, given) for table in document.source),
         files=tuple(_file(table, folder, number, problems) for number, table in enumerate(document.file)),
         steps=tuple(_step(table, document.container.shell) for table in document.step),
         prune=model.Prune(tuple(document.prune.presets), tuple(document.prune.paths)),
@@ -81,13 +91,14 @@ def _container(table: ContainerTable) -> model.Container:
     )
 
 
-def _source(table: SourceTable, folder: Path, locked: Mapping[str, str]) -> model.Source:
+def _source(table: SourceTable, folder: Path, given: Given) -> model.Source:
+    declared = given.secrets.mask(without_userinfo(table.url))
     return model.Source(
-        name=source_name(table),
-        declared=table.url,
+        name=source_name(table, given.secrets),
+        declared=declared,
         url=absolute_url(table.url, folder),
-        path=PurePosixPath(mount_path(table)),
-        sha256=table.sha256 or locked.get(table.url),
+        path=PurePosixPath(mount_path(table, given.secrets)),
+        sha256=table.sha256 or given.locked.get(declared),
     )
 
 

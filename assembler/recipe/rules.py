@@ -22,7 +22,8 @@ def check(document: Document, presets: Collection[str], problems: Problems) -> N
 
 
 def _names_are_unique(document: Document, problems: Problems) -> None:
-    _unique(((("source", n, "name"), source_name(source)) for n, source in enumerate(document.source)), problems)
+    sources = enumerate(document.source)
+    _unique(((("source", n, "name"), source_name(source, problems.secrets)) for n, source in sources), problems)
     _unique(((("step", n, "name"), step.name) for n, step in enumerate(document.step)), problems)
     _unique(((("image", n, "name"), image.name) for n, image in enumerate(document.image)), problems)
     _unique(((("image", n, "reference"), image.reference) for n, image in enumerate(document.image)), problems)
@@ -30,7 +31,7 @@ def _names_are_unique(document: Document, problems: Problems) -> None:
 
 def _places_are_unique(document: Document, problems: Problems) -> None:
     # A place that follows from the name is told as the name's fault, once.
-    sources = ((("source", n, "path" if source.path else "name"), mount_path(source))
+    sources = ((("source", n, "path" if source.path else "name"), mount_path(source, problems.secrets))
                for n, source in enumerate(document.source))
     files = ((("file", n, "path"), file.path) for n, file in enumerate(document.file))
     _unique((*sources, *files), problems)

@@ -25,6 +25,9 @@ def schema() -> dict[str, Any]:
         "description": image["compression"]["description"],
     }
     image["keep"]["items"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/KeepTable"}]}
+    document["properties"]["vars"]["additionalProperties"] = {
+        "anyOf": [{"type": "string"}, {"$ref": "#/$defs/VariableTable"}]
+    }
     budget = tables["BudgetTable"]["properties"]
     budget["growth"] = {
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/GrowthTable"}],

@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from assembler.model.secrets import NO_SECRETS, Secrets
 from assembler.recipe.document import SourceTable
 
 MOUNTS = "/imgasm/sources"
 
 
-def source_name(source: SourceTable) -> str:
-    last = PurePosixPath(unquote(urlsplit(source.url).path)).name
+def source_name(source: SourceTable, secrets: Secrets = NO_SECRETS) -> str:
+    """It is in the container's arguments, so what is secret in the URL is not in it."""
+    last = PurePosixPath(unquote(urlsplit(secrets.mask(source.url)).path)).name
     return source.name or (last if last not in ("", "..") else "source")
 
 
-def mount_path(source: SourceTable) -> str:
-    return source.path or f"{MOUNTS}/{source_name(source)}"
+def mount_path(source: SourceTable, secrets: Secrets = NO_SECRETS) -> str:
+    return source.path or f"{MOUNTS}/{source_name(source, secrets)}"
 
 
 def absolute_url(url: str, folder: Path) -> str:

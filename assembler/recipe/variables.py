@@ -1,13 +1,15 @@
-r"""``{{ name }}`` in the recipe's strings.
+r"""``{{ name }}`` and ``{{ name | filter }}`` in the recipe's strings.
 
 Every string value may hold references, those of [vars] too. ``\{{`` stands for two literal braces: anything else that
 begins with two braces is a reference, so that a typing error can never pass for text.
+
+The value of a secret variable is never in the recipe, and is taken as it is: braces in it are no references.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
@@ -15,15 +17,29 @@ from typing import Any, Final
 
 from assembler.recipe.problems import Location, Problems
 
-_TOKEN: Final = re.compile(r"\\\{\{|\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}|\{\{")
+_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
+_TOKEN: Final = re.compile(rf"\\\{{\{{|\{{\{{\s*({_NAME})\s*(?:\|\s*({_NAME})\s*)?\}}\}}|\{{\{{")
+
+
+def _tag(text: str) -> str:
+    """``text`` as a reference's tag (distribution-spec, "Pulling manifests"); Helm writes versions with + this way."""
+    legal = re.sub(r"[^A-Za-z0-9_.-]", "_", text)
+    return "_" + legal[1:] if legal[:1] in (".", "-") else legal
+
+
+FILTERS: Final[Mapping[str, Callable[[str], str]]] = {"tag": _tag}
 
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """``values`` have every reference replaced; the fault of each name in ``broken`` has been told already."""
+    """``values`` have every reference replaced; the fault of each name in ``broken`` has been told already.
+
+    ``secret`` are the names whose values hold a secret, be it through another variable.
+    """
 
     values: Mapping[str, str] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
+    secret: frozenset[str] = frozenset()
 
     @property
     def declared(self) -> set[str]:
@@ -39,9 +55,10 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     """``text`` with every reference replaced; names that ``values`` lacks stay as they are."""
 
     def value(match: re.Match[str]) -> str:
-        if match[1] is not None:
-            return values.get(match[1], match[0])
-        return match[0].removeprefix("\\")
+        if match[1] is None:
+            return match[0].removeprefix("\\")
+        found = values.get(match[1])
+        return match[0] if found is None else FILTERS.get(match[2] or "", str)(found)
 
     return _TOKEN.sub(value, text)
 
@@ -50,6 +67,8 @@ def faults(text: str, declared: Collection[str]) -> Iterator[str]:
     """What is wrong with ``text``, whatever it is for."""
     for name in sorted(references(text) - set(declared)):
         yield f"{{{{ {name} }}}} is not defined{suggestion(name, declared)}"
+    for name in sorted({match[2] for match in _TOKEN.finditer(text) if match[2]} - FILTERS.keys()):
+        yield f'there is no filter "{name}"{suggestion(name, FILTERS)}'
     if any(match[0] == "{{" for match in _TOKEN.finditer(text)):
         yield r"{{ must be followed by a variable's name and }}; write \{{ for two literal braces"
     if "\0" in text:
@@ -64,15 +83,13 @@ def suggestion(name: str, among: Collection[str]) -> str:
     return f" (there are: {', '.join(sorted(among))})" if among else ""
 
 
-def override(declared: Mapping[str, str], overrides: Mapping[str, str], problems: Problems) -> dict[str, str]:
-    """[vars] with the values of ``--set`` in them."""
-    for name in overrides.keys() - declared.keys():
-        problems.add(("--set", name), f"[vars] declares no variable of that name{suggestion(name, declared)}")
-    return {name: overrides.get(name, value) for name, value in declared.items()}
+def resolve(declared: Mapping[str, str], problems: Problems, secrets: Mapping[str, str] | None = None) -> Variables:
+    """Replaces the references between variables. A variable that can have no value is told once, where it stands.
 
-
-def resolve(declared: Mapping[str, str], problems: Problems) -> Variables:
-    """Replaces the references between variables. A variable that can have no value is told once, where it stands."""
+    ``secrets`` has the values of those of ``declared`` that are secret; what stands for them there is not looked at.
+    """
+    secrets = secrets or {}
+    declared = {**declared, **dict.fromkeys(secrets, "")}
     broken = set()
     for name, text in declared.items():
         for fault in faults(text, declared):
@@ -83,11 +100,13 @@ def resolve(declared: Mapping[str, str], problems: Problems) -> Variables:
         problems.add(("vars", cycle[0]), f"refers to itself: {' -> '.join(cycle)}")
         broken.update(cycle)
     values: dict[str, str] = {}
+    secret = set(secrets)
     for name in TopologicalSorter({name: graph[name] - broken for name in graph.keys() - broken}).static_order():
         if graph[name] <= values.keys():
-            values[name] = expand(declared[name], values)
+            values[name] = secrets.get(name, expand(declared[name], values))
+            secret |= {name} if graph[name] & secret else set()
     in_order = {name: values[name] for name in declared if name in values}
-    return Variables(in_order, frozenset(declared.keys() - values.keys()))
+    return Variables(in_order, frozenset(declared.keys() - values.keys()), frozenset(secret))
 
 
 def _cycles(graph: Mapping[str, set[str]]) -> Iterator[list[str]]:

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assembler.errors import SourceError
+from assembler.model.secrets import without_userinfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,10 @@ def lock_path(recipe: Path) -> Path:
 
 
 def read(path: Path) -> dict[str, Pin]:
-    """The pins by source; none if there is no lock file. Raises SourceError."""
+    """The pins by source; none if there is no lock file. Raises SourceError.
+
+    User names and passwords in its URLs are not taken over: the next pin writes the file without them.
+    """
     try:
         lock = _Lock.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -59,7 +63,7 @@ def read(path: Path) -> dict[str, Pin]:
             detail="\n".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()),
             hint="Restore it from version control, or delete it and run `imgasm lock`.",
         ) from error
-    return {source: Pin(pin.sha256, pin.size) for source, pin in lock.sources.items()}
+    return {without_userinfo(source): Pin(pin.sha256, pin.size) for source, pin in lock.sources.items()}
 
 
 def add(path: Path, pins: Mapping[str, Pin]) -> None:

@@ -125,7 +125,8 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
          '[[image]] #2 "z", budget.pead: there is no such key; did you mean "peak"?'),
         ('[[image]]\nname = "z"\nmax_size = "6 gallons"', '[[image]] #2 "z", max_size: \'6 gallons\' is not a size; '
          'write it as "60MB", "60MiB" or "1000B"'),
-        ('[vars]\nA = 1', '[vars], A: expected a string, not 1'),
+        ('[vars]\nA = 1',
+         '[vars], A: expected a string, or { secret = true } for a value given with the command, not 1'),
         ('[[step]]\nname = "x"\nrun = "a\\u0000b"',
          '[[step]] #2 "x", run: holds a NUL character, which no path, argument or script can have'),
         ('[[step]]\nname = "x"\nrun = "a"\ntimeout = inf',

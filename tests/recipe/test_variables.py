@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assembler.recipe.problems import Problems
-from assembler.recipe.variables import expand, faults, override, references, resolve, substitute, unused
+from assembler.recipe.variables import expand, faults, references, resolve, substitute, unused
+from assembler.recipe.vars import declare
 from tests.recipe.writing import SMALL, problems, read
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
@@ -83,7 +84,7 @@ class RecordingProblems(Problems):
 
 
 def test_set_overrides_what_is_declared() -> None:
-    assert override({"a": "1", "b": "2"}, {"b": "3"}, none()) == {"a": "1", "b": "3"}
+    assert declare({"a": "1", "b": "2"}, {"b": "3"}, none()).texts == {"a": "1", "b": "3"}
 
 
 def test_used_through_another_variable_is_used() -> None:

@@ -1,0 +1,51 @@
+"""[vars]: the texts that the recipe gives its variables, and the values that come from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from assembler.model.secrets import HIDDEN, SHORTEST, Secrets
+from assembler.recipe.problems import Problems
+from assembler.recipe.variables import suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """``texts`` may refer to other variables, ``secret`` has the values of the secret ones, final as they are."""
+
+    texts: Mapping[str, str]
+    secret: Mapping[str, str]
+
+    @property
+    def secrets(self) -> Secrets:
+        return Secrets(frozenset(self.secret.values()) - {HIDDEN})
+
+
+def declare(table: Any, given: Mapping[str, str], problems: Problems) -> Declared:
+    """The variables of the table [vars], whose shape is checked elsewhere, with the values that are ``given``."""
+    table = table if isinstance(table, dict) else {}
+    plain = {name: kind.get("value") if isinstance(kind, dict) else kind for name, kind in table.items()}
+    texts = {name: text for name, text in plain.items() if isinstance(text, str)}
+    secret = [name for name, kind in table.items() if isinstance(kind, dict) and kind.get("secret") is True]
+    for name in given.keys() - table.keys():
+        problems.add(("--set", name), f"[vars] declares no variable of that name{suggestion(name, table)}")
+    return Declared(
+        {name: given.get(name, text) for name, text in texts.items()},
+        {name: _secret(name, given, problems) for name in secret},
+    )
+
+
+def _secret(name: str, given: Mapping[str, str], problems: Problems) -> str:
+    value = given.get(name)
+    if value is None:
+        problems.add(("vars", name), f"is secret, so its value must be given: --set-env {name}=VARIABLE takes an "
+                     f"environment variable's, --set-file {name}=FILE a file's")  # fmt: skip
+    elif len(value) < SHORTEST:
+        problems.add(("--set", name), f"a secret has at least {SHORTEST} characters: a shorter one cannot be hidden")
+    elif "\0" in value:
+        problems.add(("--set", name), "holds a NUL character, which no URL or environment variable can have")
+    else:
+        return value
+    return HIDDEN
