@@ -106,13 +106,11 @@ def test_after_a_killed_build_nothing_is_taken(here: Directory) -> None:
 
 
 def test_of_two_builds_at_once_the_one_that_began_last_counts(here: Directory) -> None:
-    os.mkfifo(here.path / "slow.tar")
-    (here.path / "slow.toml").write_text(RECIPE.format(name="slow").replace("rootfs.tar", "slow.tar"))
-    slow = subprocess.Popen(here.command("build", "slow.toml"), cwd=here.path, env=here.environment,
-                            stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    with (here.path / "slow.tar").open("wb"):  # it waits for the digest of its base
+    os.mkfifo(here.path / "slow.toml")
+    slow = subprocess.Popen(here.command("build", "slow.toml"), cwd=here.path, env=here.environment)
+    with (here.path / "slow.toml").open("w") as recipe:  # which succeeds when the build has begun, and reads
         here("build", here.recipe("quick"))
-    (here.path / "slow.tar").write_bytes((here.path / "rootfs.tar").read_bytes())  # and for the base itself
+        recipe.write(RECIPE.format(name="slow"))
     assert slow.wait() == 0
     assert "build/quick" in here("verify").stderr
 
