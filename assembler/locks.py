@@ -12,7 +12,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from assembler.errors import UsageError
+from assembler.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def exclusive(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[int]:
     """Holds the file ``path``, which is made if need be, for nobody else; yields its descriptor.
 
-    ``waiting`` is called once, when somebody else has it and this process has to wait. UsageError where the file system
+    ``waiting`` is called once, when somebody else has it and this process has to wait. FileError where the file system
     has no locks.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -58,7 +58,7 @@ def lock(descriptor: int, path: Path, *, wait: bool = True, shared: bool = False
     except BlockingIOError:
         return False
     except OSError as error:
-        raise UsageError(
+        raise FileError(
             f"{path} can't be locked: {error.strerror}",
             hint="Builds that share a directory need a file system with locks. Choose another one: with IMGASM_CACHE "
             "for the cache, with --output for an image.",

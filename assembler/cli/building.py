@@ -122,6 +122,7 @@ def build(
     wanted = recipe.open()
     terminal = MaskedProgress(open_terminal, wanted.secrets.mask)
     making.refuse_idle(wanted)
+    faces.refuse_unwritable()
     place = making.output or Path("build", wanted.name)
     with masked(wanted.secrets.mask), _fetcher(terminal) as fetcher:
         record = use.build(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +12,7 @@ import typer
 
 from assembler.cli.options import Json
 from assembler.cli.show import drawn, emit, emit_json
-from assembler.errors import UsageError, naming
+from assembler.errors import FileError, UsageError, naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,14 @@ class Faces:
     def __post_init__(self) -> None:
         if self.markdown and self.as_json:
             raise UsageError("--markdown and --json both print on standard output", hint="Give one of them.")
+
+    def refuse_unwritable(self) -> None:
+        """FileError for a file that can't be written: before a build, not when its hour is over."""
+        for path in filter(None, (self.html, self.svg, self.junit)):
+            there = path if path.exists() else path.parent
+            if not os.access(there, os.W_OK):
+                number = errno.EACCES if there.exists() else errno.ENOENT
+                raise FileError.of(OSError(number, os.strerror(number), str(path)))
 
     def show(self, record: BuildRecord, *, quiet: bool = False) -> None:
         from assembler.report.table import render

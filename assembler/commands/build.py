@@ -83,7 +83,8 @@ def build(
 
     What is over its budget stands in the record; to fail for it is the caller's business, when it has shown the report.
 
-    The container and its volumes are gone when this returns or raises, unless ``options.keep_container``.
+    The container and its volumes are removed when this returns or raises, unless ``options.keep_container``. By then
+    the record lies beside the images: what goes wrong with the removal is a warning, and takes nothing away.
     """
     recipe = with_times(recipe, options.clamp, options.created, options.now)
     for warning in warnings(recipe):
@@ -102,8 +103,8 @@ def build(
         written = write_images(recipe, capture, layout, bases, progress, prove_by=prove_by)
         outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
         record = make_record(recipe, engine.info if engine else None, capture, meter, outcomes, layout)
-    record = check_budgets(record, {image.name: image.budget for image in recipe.images}, baselines)
-    record.save(layout.root)
+        record = check_budgets(record, {image.name: image.budget for image in recipe.images}, baselines)
+        record.save(layout.root)
     for rule in idle_rules(record):
         progress.warn(f"{rule} matched nothing: is it still needed?")
     return record
@@ -127,7 +128,7 @@ def _files(
     spec = _container(recipe, base, bases.platform, sources, options)
     if not engine.info.platform.runs(bases.platform):
         progress.say(f"the base is for {bases.platform}, and {engine.name} runs on {engine.info.platform}")
-    with engine.session(spec, keep=options.keep_container) as session:
+    with engine.session(spec, warn=progress.warn, keep=options.keep_container) as session:
         if warning := check_container_tmp(session.mount_table):
             progress.warn(warning)
         _write_files(session, recipe)

@@ -74,7 +74,9 @@ class Reader:
         kept = [pattern for image in self.images if image.onto != "base" for pattern in image.keep or ("**",)]
         with tempfile.NamedTemporaryFile(dir=self.spool, prefix=".spool-") as spool:
             yield of_exports(
-                lambda: self.session.engine.export_image(self.base, self.session.spec.build),
+                lambda: self.session.engine.export_image(
+                    self.base, self.session.spec.build, self.progress.warn
+                ),
                 self.session.export,
                 self.session.mounts(),
                 spool,  # type: ignore[arg-type]  # a BinaryIO in all but name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from assembler.engine.pipe import reading
 from assembler.engine.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from python_on_whales import DockerClient
@@ -55,21 +56,28 @@ class Engine:
         return [str(part) for part in self.client.client_config.docker_cmd] + list(arguments)
 
     @contextmanager
-    def session(self, spec: ContainerSpec, *, keep: bool = False) -> Iterator[Session]:
-        """ONE running container as long as the context lives; with ``keep`` it stays, running, for a look inside."""
+    def session(
+        self, spec: ContainerSpec, *, warn: Callable[[str], object] = warnings.warn, keep: bool = False
+    ) -> Iterator[Session]:
+        """ONE running container as long as the context lives; with ``keep`` it stays, running, for a look inside.
+
+        ``warn`` is told what went wrong when all was done, with the container's removal above all.
+        """
         shared = tuple(bind for bind in spec.binds if self.shares(bind.host))
-        with container.lifetime(self, spec.name, keep=keep):
+        with container.lifetime(self, spec.name, warn, keep=keep):
             container.create(self, replace(spec, binds=shared))
             container.start(self, spec.name)
-            session = Session(self, spec)
+            session = Session(self, spec, warn)
             session.prepare([bind for bind in spec.binds if bind not in shared])
             yield session
 
     @contextmanager
-    def export_image(self, image: str, build: str) -> Iterator[BinaryIO]:
+    def export_image(
+        self, image: str, build: str, warn: Callable[[str], object] = warnings.warn
+    ) -> Iterator[BinaryIO]:
         """A tar stream of the whole rootfs of ``image``, out of a container that never ran."""
         name = f"imgasm-{build}-base"
-        with container.lifetime(self, name):
+        with container.lifetime(self, name, warn):
             container.create_idle(self, image, name, labels(build))
             with self.export(name) as stream:
                 yield stream

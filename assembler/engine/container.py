@@ -5,15 +5,15 @@ from __future__ import annotations
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from assembler.engine.owner import labels
 from assembler.engine.refusal import explain, refusals
-from assembler.errors import EngineError
 from assembler.model.secrets import Secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path, PurePosixPath
 
     from assembler.engine.client import Engine
@@ -99,37 +99,42 @@ def start(engine: Engine, name: str) -> None:
 
 
 @contextmanager
-def lifetime(engine: Engine, name: str, *, keep: bool = False) -> Iterator[None]:
-    """Whatever happens inside, the container ``name`` and its anonymous volumes are gone afterwards.
+def lifetime(engine: Engine, name: str, warn: Callable[[str], object], *, keep: bool = False) -> Iterator[None]:
+    """Whatever happens inside, the container ``name`` and its anonymous volumes are removed afterwards.
 
-    An exception from inside always wins over trouble with the removal, which becomes a note on it.
+    Trouble with the removal never changes how the inside ended: it is told to ``warn``, or becomes a note on the
+    exception.
     """
     try:
         yield
     except BaseException as error:
         problem = None if keep else _remove(engine, name)
         if problem is not None:
-            error.add_note(f"{problem.message}. {problem.hint}")
+            error.add_note(problem)
         raise
     problem = None if keep else _remove(engine, name)
     if problem is not None:
-        raise problem
+        warn(problem)
 
 
-def _remove(engine: Engine, name: str) -> EngineError | None:
+def _remove(engine: Engine, name: str) -> str | None:
     """Bounded in time. A second Ctrl-C ends the waiting, not the removal: it is a process of another session."""
-    what = f"{engine.name} could not remove the container {name}"
-    remover = subprocess.Popen(engine.command("container", "rm", "--force", "--volumes", name), start_new_session=True,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    clean = "imgasm clean removes what stays"
     try:
+        remover = subprocess.Popen(engine.command("container", "rm", "--force", "--volumes", name),
+                                   start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE)  # fmt: skip
         _, stderr = remover.communicate(timeout=_REMOVAL_SECONDS)
     except subprocess.TimeoutExpired:
-        return EngineError(f"{what} within {_REMOVAL_SECONDS:.0f} s", hint="Run: imgasm clean")
+        Thread(target=remover.communicate, name="imgasm-removal", daemon=True).start()  # it goes on, and is reaped
+        return f"{engine.name} still removes the container {name} after {_REMOVAL_SECONDS:.0f} s; {clean}"
+    except OSError as error:
+        return f"{engine.name} could not be asked to remove the container {name} ({error.strerror}); {clean}"
     text = stderr.decode(errors="replace")
     if remover.returncode == 0 or "no such container" in text.lower() or "no container with" in text.lower():
         return None
-    refused = explain(what, text)
-    return EngineError(refused.message, hint="Run: imgasm clean", detail=refused.detail)
+    refused = explain(f"{engine.name} could not remove the container {name}", text)
+    return f"{refused.message}; {clean}"
 
 
 def _default_network(engine: Engine) -> str | None:

@@ -37,9 +37,10 @@ _WRITE: Final = 'umask 022; mkdir -p "${1%/*}/"; cat >"$1"; chmod "$2" "$1"; cd 
 class Session:
     """Made by :meth:`Engine.session`, and only valid within its context."""
 
-    def __init__(self, engine: Engine, spec: ContainerSpec) -> None:
+    def __init__(self, engine: Engine, spec: ContainerSpec, warn: Callable[[str], object]) -> None:
         self.engine = engine
         self.spec = spec
+        self._warn = warn
         self.mount_table: list[process.Mount] = []
         """What the engine mounted in the container. What steps mount there is the container's own business."""
         self._copied: dict[bytes, int] = {}
@@ -92,12 +93,18 @@ class Session:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing in the container runs inside this context, so that its files stay as they are."""
+        """Nothing in the container runs inside this context, so that its files stay as they are.
+
+        A container that can't go on afterwards is worth a warning: all is done, and it can be removed as it is.
+        """
         frozen = self._freeze()
         try:
             yield
         finally:
-            self._thaw(frozen=frozen)
+            try:
+                self._thaw(frozen=frozen)
+            except EngineError as error:
+                self._warn(error.message)
 
     def export(self) -> AbstractContextManager[BinaryIO]:
         """A tar stream of the whole rootfs, without what is mounted into it."""

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from assembler.engine import container
 from assembler.engine.client import Engine
 from assembler.engine.container import Bind, ContainerSpec
 from assembler.engine.overlay import OverlayDirs
@@ -164,6 +165,22 @@ def test_the_container_goes_on_success_and_failure(engine: Engine, spec: Contain
     with pytest.raises(KeyboardInterrupt), engine.session(spec) as session, session.paused():
         raise KeyboardInterrupt
     assert not exists(engine, spec.name)
+
+
+def test_an_engine_that_is_slow_to_remove_is_a_warning(
+    engine: Engine, spec: ContainerSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "_REMOVAL_SECONDS", 0.001)
+    warnings: list[str] = []
+    with engine.session(spec, warn=warnings.append):
+        pass
+    assert warnings == [f"{engine.name} still removes the container {spec.name} after 0 s; "
+                        "imgasm clean removes what stays"]
+    for _ in range(100):  # the removal goes on by itself
+        if not exists(engine, spec.name):
+            return
+        time.sleep(0.1)
+    pytest.fail("the container is still there")
 
 
 def test_keep_leaves_it_running(engine: Engine, spec: ContainerSpec) -> None:
