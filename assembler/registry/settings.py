@@ -6,9 +6,8 @@ import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import httpx
-
 from assembler.errors import UsageError
+from assembler.model.trust import system_trust
 from assembler.registry.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -33,8 +32,7 @@ class Tls:
 
     def context(self, registry: str) -> ssl.SSLContext:
         """What connections to ``registry`` (``host[:port]``) and its token server are made with."""
-        context = httpx.create_ssl_context(trust_env=False)
-        context.load_default_certs()
+        context = system_trust()
         try:
             for authority in self._authorities(registry):
                 context.load_verify_locations(authority)
@@ -42,7 +40,7 @@ class Tls:
                 context.load_cert_chain(certificate, key)
                 break
         except OSError as error:  # ssl.SSLError is one
-            raise UsageError(f"The TLS files for {registry} can not be used: {error}",
+            raise UsageError(f"The TLS files for {registry} cannot be used: {error}",
                              hint="--ca-file, --cert and --key, and the files in certs.d, must be PEM.") from error
         return context
 

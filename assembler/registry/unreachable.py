@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assembler.errors import RegistryError
 
@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
+
+
+_UNKNOWN_AUTHORITY: Final = (
+    "Give the authority that signed it with --ca-file. If you did, that file holds another one: "
+    "look at the issuer that the server shows."
+)
+_NAME: Final = "Use the name that the certificate is for, or have one made for this name."
+_TIME: Final = "Check this machine's clock. If it is right, the registry needs a new certificate."
+_CERTIFICATE_HINTS: Final = {9: _TIME, 10: _TIME, 62: _NAME, 64: _NAME}
+"""By OpenSSL's X509_V_ERR_: CERT_NOT_YET_VALID, CERT_HAS_EXPIRED, HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH."""
 
 
 class Unreachable(RegistryError):
@@ -28,9 +38,10 @@ def explain(error: httpx.TransportError, asked: str, host: str, *, reached: bool
     A host that never answered and refuses, or has no address, is a mistyped name more often than a passing fault.
     """
     causes = list(_causes(error))
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return Unreachable(f"{host} shows a certificate that is not trusted: {error}", temporary=False,
-                           hint="Give the authority that signed it with --ca-file.")
+    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if untrusted is not None:
+        return Unreachable(f"{host} shows a certificate that is not trusted: {untrusted.verify_message}",
+                           hint=_CERTIFICATE_HINTS.get(untrusted.verify_code, _UNKNOWN_AUTHORITY), temporary=False)
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     if tls is not None and not reached:
         return _no_tls(tls, host)

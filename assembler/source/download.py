@@ -10,6 +10,7 @@ import httpx
 
 from assembler import __version__
 from assembler.errors import SourceError
+from assembler.model.trust import system_trust
 from assembler.progress import Progress
 from assembler.source.partial import Partial
 
@@ -36,6 +37,7 @@ def new_client() -> httpx.Client:
     """
     try:
         return httpx.Client(
+            verify=system_trust(),
             follow_redirects=True,
             timeout=httpx.Timeout(60, connect=20),
             headers={"User-Agent": f"imgasm/{__version__}"},

@@ -18,22 +18,27 @@ def self_signed(name: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     ).sign(key, hashes.SHA256())
 
 
-def write_authority(directory: Path) -> Path:
-    """ca.pem, and server.pem with server.key for 127.0.0.1, client.pem with client.key; all in ``directory``."""
+def write_authority(directory: Path, *, address: str = "127.0.0.1", age: timedelta = timedelta(0)) -> Path:
+    """ca.pem, and server.pem with server.key for ``address``, client.pem with client.key; all in ``directory``.
+
+    Neither has a key identifier, as those of many companies. Certificates are good for a day; ``age`` makes them older.
+    """
     authority = ec.generate_private_key(ec.SECP256R1())
     (directory / "ca.pem").write_bytes(_pem(self_signed("tests", authority)))
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address)), x509.DNSName("localhost")])
     for name in ("server", "client"):
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(name, "tests", key).add_extension(names, critical=False)
+        builder = _builder(name, "tests", key, age).add_extension(names, critical=False)
         (directory / f"{name}.pem").write_bytes(_pem(builder.sign(authority, hashes.SHA256())))
         (directory / f"{name}.key").write_bytes(key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
     return directory
 
 
-def _builder(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+def _builder(
+    subject: str, issuer: str, key: ec.EllipticCurvePrivateKey, age: timedelta = timedelta(0)
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC) - age
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
