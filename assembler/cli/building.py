@@ -136,6 +136,7 @@ def build(
                 build=identity,
                 clock=time.monotonic,
                 registries=connection.registries(terminal),
+                connect=options.engine,
                 machine=surroundings.platform(),
                 platform=making.platform_of(wanted),
                 inspect_base=making.inspect_base,

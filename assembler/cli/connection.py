@@ -13,7 +13,7 @@ from assembler.cli import surroundings
 from assembler.errors import UsageError
 
 if TYPE_CHECKING:
-    from assembler.commands.registries import Registries
+    from assembler.places.registries import Registries
     from assembler.progress import Progress
     from assembler.registry.lookup import CredentialSources
     from assembler.registry.settings import ConnectionSettings
@@ -65,7 +65,7 @@ class Connection(Transport):
     ] = None  # fmt: skip
 
     def registries(self, progress: Progress) -> Registries:
-        from assembler.commands.registries import Registries
+        from assembler.places.registries import Registries
 
         return Registries(credentials(self.authfile), self.settings(), progress.warn)
 

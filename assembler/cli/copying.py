@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from assembler.cli import options, surroundings
+from assembler.cli import options
 from assembler.cli.connection import Connection
 from assembler.cli.groups import takes_groups
 from assembler.cli.options import Printing
@@ -19,6 +19,7 @@ from assembler.cli.show import emit, emit_json
 class Copying:
     """What is copied of an image."""
 
+    image: options.ImageName = None
     platform: Annotated[
         str | None,
         typer.Option(metavar="OS/ARCH", help="One image of an index. By default an index is copied whole."),
@@ -45,25 +46,26 @@ def copy(
 
         oci:DIR[:NAME], or DIR                   in an OCI layout, such as a build
 
-        oci-archive:FILE, or FILE.tar            in an archive, which Docker, podman, skopeo and containerd load
+        oci-archive:FILE[:NAME], or FILE.tar     in an archive, which Docker, podman, skopeo and containerd load
+
+        docker-archive:FILE[:REFERENCE]          the same with one image: of an index the one for this machine
 
         docker-daemon:NAME                       in the local Docker
 
         containers-storage:NAME                  in the local podman
 
-    A path that does not exist yet begins with / or ./ or ../, or ends in .tar. Layers that lie uncompressed in an
-    archive or engine are compressed with gzip for a registry or layout.
+    NAME is one image of several, as --image takes it. A path that does not exist yet begins with / or ./ or ../, or
+    ends in .tar. Layers that lie uncompressed in an archive or engine are compressed with gzip for a registry or
+    layout.
     """
-    from assembler.commands.copy import Copier
+    from assembler.commands.copy import copy
     from assembler.model.place import Place
-    from assembler.registry.push import PushOptions
+    from assembler.places.put import PutOptions
 
     terminal = printing.terminal()
-    copier = Copier(
-        connection.registries(terminal), options.engine, surroundings.cache_folder(), terminal, PushOptions(),
-        surroundings.platform(), options.platform(copying.platform), copying.copy_base_layers,
-    )  # fmt: skip
-    digest = copier.copy(Place.parse(source), Place.target(target))
+    wanted = PutOptions(options.platform(copying.platform), copying.copy_base_layers)
+    world = options.world(connection.registries(terminal), terminal)
+    digest = copy(Place.parse(source), copying.image, Place.target(target), world, wanted)
     if printing.as_json:
         emit_json(json.dumps({"target": target, "digest": str(digest)}))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assembler.cli import limits, options, surroundings
+from assembler.cli import limits, options
 from assembler.cli.connection import Connection
 from assembler.cli.groups import takes_groups
 from assembler.cli.last_build import last_build
@@ -87,21 +87,19 @@ def push(
     After an interruption, the same command goes on where the registry kept what it had.
     """
     from assembler.commands.budget import refuse_over_budget
-    from assembler.commands.push import Wanted, push_layout
+    from assembler.commands.push import Wanted, push
     from assembler.registry.push import PushOptions
 
     terminal = printing.terminal()
-    place = build.directory(terminal)
-    if not pushing.over_budget:
-        refuse_over_budget(place)
+    place = build.place(terminal)
+    if not pushing.over_budget and place.directory is not None:
+        refuse_over_budget(place.directory)
     wanted = Wanted(
         destination, build.image, tuple(pushing.tag or ()), pushing.index,
         pushing.compression and pushing.compression.value, pushing.docker, pushing.copy_base_layers,
     )  # fmt: skip
-    settings = PushOptions(tuple(pushing.mount_from or ()), pushing.piece(), _journal(place))
-    pushed = push_layout(
-        place, wanted, connection.registries(terminal), terminal, settings, surroundings.cache_folder()
-    )
+    settings = PushOptions(tuple(pushing.mount_from or ()), pushing.piece(), _journal(place.directory))
+    pushed = push(place, wanted, options.world(connection.registries(terminal), terminal), settings)
     if printing.as_json:
         emit_json(json.dumps([_as_json(one) for one in pushed], indent=1))
     else:
@@ -120,17 +118,18 @@ def load(
 
     A registry is met only with --copy-base-layers.
     """
-    from assembler.commands.load import load_layout
+    from assembler.commands.load import load
 
     terminal = printing.terminal()
-    loaded = load_layout(
-        build.directory(terminal), build.image, options.engine(engine), connection.registries(terminal), terminal,
-        surroundings.cache_folder(), copy_base_layers=copy_base_layers,
-    )  # fmt: skip
+    world = options.world(connection.registries(terminal), terminal)
+    loaded = load(
+        build.place(terminal), build.image, options.engine(engine), world, copy_base_layers=copy_base_layers
+    )
+    names = [(str(name), one.identity) for one in loaded for name in one.references or ("",)]
     if printing.as_json:
-        emit_json(json.dumps([{"reference": str(one.reference or ""), "id": one.identity} for one in loaded], indent=1))
+        emit_json(json.dumps([{"reference": name, "id": identity} for name, identity in names], indent=1))
     else:
-        emit("\n".join(str(one.reference or one.identity) for one in loaded))
+        emit("\n".join(name or identity for name, identity in names))
 
 
 def verify(
@@ -138,6 +137,7 @@ def verify(
     what: Annotated[
         str | None, typer.Argument(metavar="WHAT", help=f"{options.WHAT}. By default this directory's last build.")
     ] = None,
+    image: options.ImageName = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings count as errors.")] = False,
     platform: Annotated[
         str | None,
@@ -155,17 +155,12 @@ def verify(
     not belong to an image is passed over, layers that lie there uncompressed have no digest but their diff_id, and a
     file that is damaged is told of by the first thing in it that can't be read.
     """
-    from assembler.commands.copy import Copier
-    from assembler.commands.verify import Verifier, as_json, refuse
-    from assembler.registry.push import PushOptions
+    from assembler.commands.verify import as_json, refuse, verify_place
 
     terminal = printing.terminal()
-    copier = Copier(
-        connection.registries(terminal), options.engine, surroundings.cache_folder(), terminal, PushOptions(),
-        surroundings.platform(), options.platform(platform),
-    )  # fmt: skip
     place = what or str(last_build(terminal))
-    findings = Verifier(copier).verify(place)
+    world = options.world(connection.registries(terminal), terminal)
+    findings = verify_place(place, image, options.platform(platform), world)
     if printing.as_json:
         emit_json(json.dumps([as_json(finding) for finding in findings], indent=1))
     refuse(place, findings, strict=strict)
@@ -183,9 +178,9 @@ def _tell(findings: list[Finding], terminal: Terminal) -> None:
     emit("\n".join(finding_line(one) for one in findings if one.severity != "note") or "nothing is wrong")
 
 
-def _journal(layout: Path) -> Path | None:
+def _journal(layout: Path | None) -> Path | None:
     """Where open uploads are noted. A layout that can't be written to can be pushed nevertheless."""
-    return layout / "imgasm-push.jsonl" if os.access(layout, os.W_OK) else None
+    return layout / "imgasm-push.jsonl" if layout is not None and os.access(layout, os.W_OK) else None
 
 
 def _line(pushed: Pushed) -> str:

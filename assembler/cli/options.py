@@ -18,7 +18,10 @@ from assembler.errors import UsageError
 if TYPE_CHECKING:
     from assembler.engine.client import Engine
     from assembler.model.place import EngineName as Name
+    from assembler.model.place import Place
     from assembler.model.platform import Platform
+    from assembler.places.registries import Registries
+    from assembler.places.world import World
     from assembler.progress import Progress
     from assembler.recipe.model import Recipe
 
@@ -44,6 +47,10 @@ EngineOption = Annotated[
     typer.Option("--engine", envvar="IMGASM_ENGINE", help="docker or podman. By default the first one that answers."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+ImageName = Annotated[
+    str | None,
+    typer.Option("--image", metavar="NAME", help="One of several images: its name, reference, tag or digest."),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print warnings and errors only.")]
 CopyBaseLayers = Annotated[
     bool,
@@ -84,16 +91,16 @@ class ImageChoice:
     """A build, and which of its images."""
 
     what: Annotated[
-        Path | None,
-        typer.Argument(metavar="WHAT", help="A build's directory (OCI layout). By default this directory's last one."),
+        str | None, typer.Argument(metavar="WHAT", help=f"{WHAT}. By default this directory's last build.")
     ] = None
-    image: Annotated[
-        str | None,
-        typer.Option("--image", metavar="NAME", help="One image of the layout, by its reference, tag or digest."),
-    ] = None
+    image: ImageName = None
 
-    def directory(self, progress: Progress) -> Path:
-        return self.what or last_build(progress)
+    def place(self, progress: Progress) -> Place:
+        from assembler.model.place import Place, Store
+
+        if self.what is not None:
+            return Place.parse(self.what)
+        return Place(Store.LAYOUT, str(last_build(progress)))
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,13 @@ class Loudness:
 
     def terminal(self) -> Terminal:
         return Terminal(verbose=self.verbose, quiet=self.quiet)
+
+
+def world(registries: Registries, progress: Progress) -> World:
+    """Everything outside that a use case can meet."""
+    from assembler.places.world import World
+
+    return World(registries, engine, surroundings.cache_folder(), progress, surroundings.platform())
 
 
 def engine(name: EngineName | Name | None) -> Engine:

@@ -22,8 +22,9 @@ from assembler.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from assembler.commands.opening import Opener
-    from assembler.commands.registries import Registries
+    from assembler.model.place import Place
+    from assembler.model.platform import Platform
+    from assembler.places.world import World
     from assembler.report.layers import LayersReport
     from assembler.report.record import BuildRecord
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 class Reading:
     """Which image, and how much of it is read."""
 
-    image: Annotated[str | None, typer.Option("--image", metavar="NAME", help="One of several images.")] = None
+    image: options.ImageName = None
     deep: Annotated[
         bool, typer.Option("--deep", help="Read an image's layers in a registry too, keeping none of them.")
     ] = False
@@ -41,11 +42,8 @@ class Reading:
         typer.Option("--platform", metavar="OS/ARCH", help="Which image of an index.", show_default="this machine's"),
     ] = None
 
-    def opener(self, registries: Registries) -> Opener:
-        from assembler.commands.opening import Opener
-
-        platform = options.platform(self.platform) or surroundings.platform()
-        return Opener(registries, options.engine, surroundings.cache_folder() / "archives", platform)
+    def chosen_platform(self) -> Platform:
+        return options.platform(self.platform) or surroundings.platform()
 
     def refuse_idle(self, *whats: str) -> None:
         """UsageError for a platform that nothing is chosen by."""
@@ -80,17 +78,17 @@ def size_report(
     from assembler.report.layers import LayersReport, as_record
 
     terminal = Terminal()
-    opener = reading.opener(connection.registries(terminal))
+    world, platform = options.world(connection.registries(terminal), terminal), reading.chosen_platform()
     limits.budget()  # what is wrong with it is said before anything is read
     what = what or str(last_build(terminal))
     reading.refuse_idle(what)
-    report = read_report(what, reading.image, opener, terminal, deep=reading.deep)
+    report = read_report(what, reading.image, platform, world, deep=reading.deep)
     if isinstance(report, LayersReport):
         _refuse_unread(report, limits)
-        record = _held_against(as_record(report), limits, opener)
+        record = _held_against(as_record(report), limits, world, platform)
         faces.show_as(record, report.model_dump_json, _table(report))
     else:
-        record = _held_against(report, limits, opener)
+        record = _held_against(report, limits, world, platform)
         faces.show(record)
     raise_if_broken(record)
 
@@ -108,8 +106,10 @@ def compare(
 
     terminal = Terminal()
     reading.refuse_idle(before, after)
-    opener = reading.opener(connection.registries(terminal))
-    comparison = compare_images(before, after, reading.image, opener, terminal, deep=reading.deep)
+    world = options.world(connection.registries(terminal), terminal)
+    comparison = compare_images(
+        (before, after), reading.image, reading.chosen_platform(), world, deep=reading.deep
+    )
     if as_json:
         emit_json(comparison.model_dump_json(indent=1))
     else:
@@ -127,7 +127,7 @@ def _refuse_unread(report: LayersReport, limits: Limits) -> None:
         raise UsageError("Only the manifest was read, which does not tell what the budget limits", hint="Add --deep.")
 
 
-def _held_against(record: BuildRecord, limits: Limits, opener: Opener) -> BuildRecord:
+def _held_against(record: BuildRecord, limits: Limits, world: World, platform: Platform) -> BuildRecord:
     from assembler.commands.baseline import find_baseline
     from assembler.commands.budget import check_budgets
 
@@ -136,17 +136,17 @@ def _held_against(record: BuildRecord, limits: Limits, opener: Opener) -> BuildR
         return record
     found = {}
     for image in record.images if baseline is not None else ():
-        known = find_baseline(_where(baseline or ""), image.name, opener.registries, opener.platform)
+        known = find_baseline(_where(baseline or ""), image.name, world, platform)
         if known is None:
             raise UsageError(f"There is nothing at --baseline {baseline}", hint="Is it spelled right?")
         found[image.name] = known
     return check_budgets(record, {image.name: budget for image in record.images}, found)
 
 
-def _where(baseline: str) -> str | Path:
+def _where(baseline: str) -> Place:
     from assembler.model.place import Place, Store
 
     place = Place.parse(baseline)
     if place.store not in (Store.LAYOUT, Store.REGISTRY) and Path(baseline).name != "imgasm.json":
         raise UsageError(f"--baseline {baseline}: only a build, a layout or a reference can be one")
-    return place.where if place.store is Store.REGISTRY else place.path
+    return place

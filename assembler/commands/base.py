@@ -16,18 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from assembler.commands.below import Below, tree_of
-from assembler.commands.stream import streamed
+from assembler.commands.base_tree import tree_of
 from assembler.engine.bootstrap import Bootstrap, make_rootfs
 from assembler.errors import ImageError, RegistryError
 from assembler.image.annotations import FULL_NAME
 from assembler.image.archive import write_archive
-from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble, store_image
+from assembler.image.assemble import NewLayer, Wishes, assemble, store_image
 from assembler.image.config import diff_ids_of
 from assembler.image.image import Image, read_image
 from assembler.image.layout import Layout
-from assembler.image.load import read_archive
-from assembler.image.origins import origins
 from assembler.image.pack import pack
 from assembler.image.recode import recode
 from assembler.image.rootfs import refuse_doubles
@@ -35,21 +32,25 @@ from assembler.layer.compress import compressor
 from assembler.layer.decompress import decompress
 from assembler.layer.machine import platform_of_rootfs
 from assembler.model.digest import Digest
+from assembler.model.place import Place, Store
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
 from assembler.model.run_config import RunConfig
 from assembler.model.secrets import without_userinfo
+from assembler.places.held import HeldImage
+from assembler.places.open import open_place
+from assembler.places.stream import streamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from assembler.changeset.tree import Tree
-    from assembler.commands.registries import Registries
     from assembler.commands.target import Target
     from assembler.engine.client import Engine
     from assembler.layer.read import Readable
-    from assembler.progress import Progress
+    from assembler.places.registries import Registries
+    from assembler.places.world import World
     from assembler.recipe import model as recipe
 
 _NAME: Final = "localhost/imgasm/base"
@@ -70,23 +71,22 @@ class Bases:
     def __init__(
         self,
         engine: Engine | None,
-        registries: Registries,
+        world: World,
         target: Target,
         cache: Path,
-        progress: Progress,
         *,
         refresh: bool,
         inspect: bool,
     ) -> None:
         self._engine = engine
-        self._registries = registries
+        self._world = world
         self.target = target
         self._cache = cache / "bases"
-        self._progress = progress
+        self._progress = world.progress
         self._refresh = refresh
         self._inspect = inspect
         self._prepared: dict[object, tuple[Layout, Image]] = {}
-        self._remote: dict[tuple[Reference, Platform], Below] = {}
+        self._opened: dict[tuple[Reference | Place, Platform], HeldImage] = {}
         self._platform: Platform | None = None
         self._environment: str | None = None
 
@@ -125,73 +125,80 @@ class Bases:
         with streamed(lambda sink: write_archive(layout, named, sink, plain_layers=True)) as archive:
             return engine.images.load(archive)
 
-    def onto(self, image: recipe.Image, base: recipe.Base) -> Below | None:
+    def onto(self, image: recipe.Image, base: recipe.Base) -> HeldImage | None:
         """What ``image``'s layer is stacked on; None for scratch."""
         if image.onto == "scratch":
             return None
-        if isinstance(image.onto, Path):
-            return self._of_layout(image.onto, self.platform)
         if image.onto != "base":
-            return self._of_reference(image.onto, image.compression.codec)
+            place = Place.told(image.onto)
+            if place.store is not Store.REGISTRY:
+                return self._of_place(place, self.platform)
+            return self._of_reference(place.where, image.compression.codec)
         if base.image is not None and self._engine is not None:
             return self._of_environment(base.image, self._engine, image.compression.codec)
         below = self.whole(base)
         if base.layout is None and base.image is None:
-            assert below.store is not None
-            recoded = self._in_codec(below.store, below.base.image, image.compression.codec)
-            return Below(BaseImage(recoded), below.store)
+            layout, whole = self._prepare(base)
+            return self._held(layout, self._in_codec(layout, whole, image.compression.codec))
         return below
 
-    def whole(self, base: recipe.Base) -> Below:
+    def whole(self, base: recipe.Base) -> HeldImage:
         """The base with its layers, without an engine."""
         if base.image is not None:
             below = self._from_registry(Reference.parse(base.image))
         elif base.layout is not None:
-            below = self._of_layout(base.layout, self.target.wanted)
+            below = self._of_place(Place.told(base.layout), self.target.wanted)
         else:
-            layout, image = self._prepare(base)
-            below = Below(BaseImage(image), layout)
-        self._platform = self.target.check(below.base.image.platform, below.name)
+            below = self._held(*self._prepare(base))
+        self._platform = self.target.check(below.image.platform, below.name)
         return below
 
-    def tree(self, below: Below) -> Tree:
+    def tree(self, below: HeldImage) -> Tree:
         """The files of an image, from its layers."""
-        return tree_of(below, self._registries, self._progress, inspect=self._inspect)
+        return tree_of(below, self._progress, inspect=self._inspect)
 
-    def open_layers(self, below: Below) -> list[Callable[[], AbstractContextManager[Readable]]]:
+    def open_layers(self, below: HeldImage) -> list[Callable[[], AbstractContextManager[Readable]]]:
         """Each layer's blob, the lowest first, to be opened as often as need be."""
-        layers = (descriptor for descriptor, _ in below.base.image.layers)
-        return [partial(below.open_layer, descriptor, self._registries) for descriptor in layers]
+        return [partial(below.open_layer, descriptor) for descriptor, _ in below.image.layers]
 
     # -- where they are ------------------------------------------------------------------------------------------------
 
-    def _of_layout(self, path: Path, platform: Platform) -> Below:
-        layout = Layout.open(path)
-        listed = layout.find()
-        image = read_image(layout, listed, platform)
-        return Below(BaseImage(image), layout, origins(listed, image))
+    def _of_place(self, place: Place, platform: Platform) -> HeldImage:
+        """A layout stays where it is; what is in an archive or engine is unpacked into the cache."""
+        key = place, platform
+        if key not in self._opened:
+            with open_place(place, self._world, _FAST) as found:
+                held = found.one(platform=platform).for_platform(platform)
+                self._opened[key] = held.detached() if place.store is Store.LAYOUT else self._kept(held)
+        return self._opened[key]
 
-    def _of_reference(self, text: str, codec: str) -> Below:
+    def _kept(self, held: HeldImage) -> HeldImage:
+        return self._held(*self._cached(f"archive-{held.digest.short}", lambda layout: _taken_over(held, layout)))
+
+    def _held(self, layout: Layout, image: Image, reference: Reference | None = None) -> HeldImage:
+        return HeldImage.in_layout(layout, image, self._world.registries, reference)
+
+    def _of_reference(self, text: str, codec: str) -> HeldImage:
         """An image in a registry: its manifest and config are all that is read of it."""
         reference = Reference.parse(text).with_default_tag()
         try:
-            return self._in_registry(reference, self._registries)
+            return self._in_registry(reference, self._world.registries)
         except RegistryError as error:
             if self._engine is None or self._engine.images.find(text) is None:
                 raise
             self._progress.warn(f"{error.message}; {self._engine.name} has an image of that name, which is taken")
             return self._from_engine(text, self._engine, codec)
 
-    def _of_environment(self, text: str, engine: Engine, codec: str) -> Below:
+    def _of_environment(self, text: str, engine: Engine, codec: str) -> HeldImage:
         """The image that the steps ran in. Its registry's blobs are the real ones; an engine keeps only the files."""
         reference = Reference.parse(text).with_default_tag()
         try:
-            below = self._in_registry(reference, self._registries.impatient())
+            below = self._in_registry(reference, self._world.registries.impatient())
         except (RegistryError, ImageError) as error:
             self._progress.say(f"{error.message}; the base's layers are taken from {engine.name}")
             return self._from_engine(text, engine, codec)
         had = engine.images.config(engine.images.ensure(text, self._progress))
-        if diff_ids_of(had) == diff_ids_of(below.base.image.config):
+        if diff_ids_of(had) == diff_ids_of(below.image.config):
             return below
         self._progress.warn(
             f"{text} is another image in its registry now than in {engine.name}, whose layers are taken; "
@@ -199,41 +206,44 @@ class Bases:
         )
         return self._from_engine(text, engine, codec)
 
-    def _in_registry(self, reference: Reference, registries: Registries) -> Below:
+    def _in_registry(self, reference: Reference, registries: Registries) -> HeldImage:
+        """Manifest and config: all that is read of it."""
         key = reference, self.platform
-        if key not in self._remote:
-            image = registries.image(reference, self.platform)
-            self._progress.say(f"{reference} is {image.descriptor.digest}")
-            self._remote[key] = Below(BaseImage(image, reference), None, (_repository(reference),))
-        return self._remote[key]
+        if key not in self._opened:
+            world = replace(self._world, registries=registries)
+            with open_place(Place(Store.REGISTRY, str(reference)), world) as found:
+                held = found.one().for_platform(self.platform).detached()
+            self._progress.say(f"{reference} is {held.digest}")
+            self._opened[key] = replace(held, registries=self._world.registries, reference=reference)
+        return self._opened[key]
 
-    def _from_registry(self, reference: Reference) -> Below:
+    def _from_registry(self, reference: Reference) -> HeldImage:
         """With all its layers, which are kept in the cache."""
         reference = reference.with_default_tag()
-        remote = self._in_registry(reference, self._registries)
-        image = remote.base.image
+        remote = self._in_registry(reference, self._world.registries)
+        image = remote.image
 
         def make(layout: Layout) -> Image:
-            with self._progress.task(f"pulling {reference}", total=sum(blob.size for blob in remote.far)) as task:
-                for blob in remote.far:
-                    self._registries.fetch(blob, remote.origins, layout, task.advance)
+            with self._progress.task(f"pulling {reference}", total=sum(one.size for one in remote.far_layers)) as task:
+                for blob in remote.far_layers:
+                    self._world.registries.fetch(blob, remote.origins, layout, task.advance)
             store_image(layout, image)
             return image
 
         layout, _ = self._cached(f"registry-{image.descriptor.digest.short}", make)
-        return Below(remote.base, layout, remote.origins)
+        return replace(remote, store=layout)
 
-    def _from_engine(self, reference: str, engine: Engine, codec: str) -> Below:
+    def _from_engine(self, reference: str, engine: Engine, codec: str) -> HeldImage:
         """An image that the engine has or pulls. It keeps no blobs, only files: they are compressed anew."""
         identity = engine.images.ensure(reference, self._progress)
 
         def make(layout: Layout) -> Image:
             self._progress.say(f"reading {reference} from {engine.name}")
-            with engine.images.save(identity) as archive:
-                return read_archive(archive, layout, lambda: compressor(_FAST))[0].image
+            with open_place(Place(Store.ENGINE, identity, engine=engine.name), self._world, _FAST) as found:
+                return _taken_over(found.one().for_platform(self.platform), layout)
 
         layout, image = self._cached(f"engine-{Digest.parse(identity).short}", make)
-        return Below(BaseImage(self._in_codec(layout, image, codec), Reference.parse(reference)), layout)
+        return self._held(layout, self._in_codec(layout, image, codec), Reference.parse(reference))
 
     # -- made here -----------------------------------------------------------------------------------------------------
 
@@ -241,9 +251,9 @@ class Bases:
         """A base that is no image of an engine or registry, as a layout."""
         if base not in self._prepared:
             if base.layout is not None:
-                below = self._of_layout(base.layout, self.target.wanted)
-                assert below.store is not None
-                self._prepared[base] = below.store, below.base.image
+                below = self._of_place(Place.told(base.layout), self.target.wanted)
+                assert isinstance(below.store, Layout)
+                self._prepared[base] = below.store, below.image
             elif base.rootfs is not None:
                 self._prepared[base] = self._from_rootfs(base.rootfs)
             elif base.bootstrap is not None:
@@ -318,5 +328,8 @@ def _said(base: recipe.Base) -> str:
     return f"the base {base.rootfs or base.layout}" if base.bootstrap is None else f"the {base.bootstrap.suite} base"
 
 
-def _repository(reference: Reference) -> Reference:
-    return Reference(reference.registry, reference.repository)
+def _taken_over(held: HeldImage, layout: Layout) -> Image:
+    """An image with all its blobs, into a layout that stays."""
+    held.bring(layout)
+    store_image(layout, held.image)
+    return held.image

@@ -2,69 +2,61 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assembler.image.image import read_image
-from assembler.image.layout import Layout
-from assembler.model.reference import Reference
+from assembler.model.place import Place, Store
+from assembler.places.open import open_place
 from assembler.registry.responses import Refused
 from assembler.report.budget import Baseline
 from assembler.report.record import RECORD_NAME, BuildRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-    from assembler.commands.registries import Registries
     from assembler.image.image import Image as OciImage
     from assembler.model.platform import Platform
-    from assembler.progress import Progress
+    from assembler.places.world import World
     from assembler.recipe.model import Image
 
 
-def find_baselines(
-    images: Iterable[Image], registries: Registries, platform: Platform, progress: Progress
-) -> dict[str, Baseline]:
+def find_baselines(images: Iterable[Image], world: World, platform: Platform) -> dict[str, Baseline]:
     """By the image's name, for those whose growth has a limit. One that is not there yet is told, and left out."""
     found: dict[str, Baseline] = {}
     for image in images:
         growth = image.budget.growth
         where = (growth.baseline or image.reference) if growth else None
-        baseline = find_baseline(where, image.name, registries, platform) if where is not None else None
+        baseline = find_baseline(Place.told(where), image.name, world, platform) if where is not None else None
         if baseline is not None:
             found[image.name] = baseline
         elif growth:
-            progress.warn(f"image {image.name}: nothing is at {where} yet, so its growth has no limit this time")
+            world.progress.warn(f"image {image.name}: nothing is at {where} yet, so its growth has no limit this time")
     return found
 
 
-def find_baseline(
-    where: str | Path, name: str, registries: Registries, platform: Platform | None
-) -> Baseline | None:
-    """``where`` is a build's directory or another layout, or a reference, of which only manifest and config are read.
+def find_baseline(place: Place, name: str, world: World, platform: Platform | None) -> Baseline | None:
+    """Of a build's directory its record is read, of any other place manifest and config. None where nothing is.
 
-    ``name`` chooses from a build of several images. None where there is nothing.
+    ``name`` chooses from a build of several images.
     """
-    if isinstance(where, str):
-        return _in_registry(Reference.parse(where), registries, platform)
-    if (where / RECORD_NAME).is_file() or where.name == RECORD_NAME:
-        return _of_build(where, name)
-    return _sizes(str(where), read_image(Layout.open(where), platform=platform)) if where.exists() else None
+    if place.store is not Store.REGISTRY:
+        if (place.path / RECORD_NAME).is_file() or place.path.name == RECORD_NAME:
+            return _of_build(place.path, name)
+        if place.store is not Store.ENGINE and not place.path.exists():
+            return None
+    try:
+        with open_place(place, world) as found:
+            return _sizes(str(place), found.one(platform=platform).for_platform(platform).image)
+    except Refused as refused:
+        if refused.status == 404:
+            return None
+        raise
 
 
 def _of_build(where: Path, name: str) -> Baseline | None:
     images = BuildRecord.load(where).images
     alike = [image for image in images if image.name == name] or list(images[:1] if len(images) == 1 else ())
     return Baseline.of_image(str(where), alike[0]) if alike else None
-
-
-def _in_registry(reference: Reference, registries: Registries, platform: Platform | None) -> Baseline | None:
-    try:
-        return _sizes(str(reference), registries.image(reference, platform))
-    except Refused as refused:
-        if refused.status == 404:
-            return None
-        raise
 
 
 def _sizes(name: str, image: OciImage) -> Baseline:

@@ -22,6 +22,7 @@ from assembler.engine.overlay import OverlayDirs
 from assembler.engine.preflight import check_container_tmp
 from assembler.image.layout import Layout
 from assembler.model.size import human
+from assembler.places.world import World
 from assembler.recipe.lint import warnings
 from assembler.report.meter import Meter
 from assembler.report.table import idle_rules
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
     from assembler.changeset.capture import Capture
     from assembler.commands.reading import Way
-    from assembler.commands.registries import Registries
     from assembler.engine.client import Engine
     from assembler.engine.session import Session
+    from assembler.model.place import EngineName
     from assembler.model.platform import Platform
+    from assembler.places.registries import Registries
     from assembler.progress import Progress, Task
     from assembler.recipe.model import Recipe, Source, Step
     from assembler.report.record import BuildRecord
@@ -49,7 +51,8 @@ class Options:
     the recipe's. ``now`` is when the build began, in seconds since 1970.
     ``refresh`` gets the base anew although the engine or the cache has it. ``inspect_base`` reads the layers of bases
     that are in a registry. ``machine`` is the platform of this machine, ``platform`` the one that was asked for.
-    ``verify`` proves each layer while the container is still there.
+    ``verify`` proves each layer while the container is still there. ``connect`` reaches an engine by its name, for
+    bases that are taken from one.
     """
 
     output: Path
@@ -58,6 +61,7 @@ class Options:
     clock: Callable[[], float]
     now: float
     registries: Registries
+    connect: Callable[[EngineName], Engine]
     machine: Platform
     platform: Platform | None = None
     way: Way = "auto"
@@ -92,11 +96,11 @@ def build(
     if engine is not None:
         check_room(engine, options.output, progress)
     target = Target(options.machine, engine.info.platform if engine else options.machine, options.platform)
-    bases = Bases(engine, options.registries, target, options.cache, progress,
-                  refresh=options.refresh, inspect=options.inspect_base)  # fmt: skip
+    world = World(options.registries, options.connect, options.cache, progress, options.machine)
+    bases = Bases(engine, world, target, options.cache, refresh=options.refresh, inspect=options.inspect_base)
     sources = fetch_sources(recipe, fetcher) if engine is not None else {}
     platform = bases.resolve(recipe.base)
-    baselines = find_baselines(recipe.images, options.registries, platform, progress)
+    baselines = find_baselines(recipe.images, world, platform)
     layout = Layout.create(options.output)
     with _files(recipe, engine, sources, bases, progress, options) as (capture, meter):
         prove_by = options.clock if options.verify else None

@@ -11,20 +11,22 @@ from assembler.report.layers import as_record
 from assembler.report.record import BuildRecord
 
 if TYPE_CHECKING:
-    from assembler.commands.opening import Opener
-    from assembler.progress import Progress
+    from assembler.model.platform import Platform
+    from assembler.places.world import World
 
 
 def compare_images(
-    before: str, after: str, image: str | None, opener: Opener, progress: Progress, *, deep: bool
+    names: tuple[str, str], image: str | None, platform: Platform, world: World, *, deep: bool
 ) -> Comparison:
-    """Builds are compared by their new layers; where only one is a build, both are as what is in all their layers."""
-    names = (before, after)
-    reports = [size_report(name, image, opener, progress, deep=deep) for name in names]
+    """``names`` are the one before and the one after.
+
+    Builds are compared by their new layers; where only one is a build, both are as what is in all their layers.
+    """
+    reports = [size_report(name, image, platform, world, deep=deep) for name in names]
     if len({type(report) for report in reports}) > 1:
         of_build = [isinstance(report, BuildRecord) for report in reports]
         places = [f"oci:{name}" if is_build else name for name, is_build in zip(names, of_build, strict=True)]
-        reports = [size_report(place, image, opener, progress, deep=deep) for place in places]
+        reports = [size_report(place, image, platform, world, deep=deep) for place in places]
     records = [report if isinstance(report, BuildRecord) else as_record(report) for report in reports]
     return compare(*(_side(name, record) for name, record in zip(names, records, strict=True)))
 

@@ -1,33 +1,31 @@
-"""``imgasm push``: images of a layout into their registries."""
+"""``imgasm push``: images into their registries."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from assembler.commands import cargo as cargos
-from assembler.commands.cargo import Cargo
-from assembler.commands.scratch import scratch_layout
 from assembler.errors import UsageError
-from assembler.image.annotations import FULL_NAME
 from assembler.image.assemble import compose_index
 from assembler.image.docker import as_docker
-from assembler.image.image import Image, read_image
-from assembler.image.layout import Layout
+from assembler.image.listing import called, name_of
 from assembler.image.recode import recode
 from assembler.model import media
+from assembler.model.oci import canonical_json
 from assembler.model.reference import Reference
+from assembler.places.open import Found, open_place
+from assembler.places.send import Shipment, send
+from assembler.places.temporary import temporary_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from assembler.commands.registries import Registries
-    from assembler.image.store import BlobStore
-    from assembler.model.digest import Digest
-    from assembler.model.oci import Descriptor
-    from assembler.progress import Progress
+    from assembler.image.image import Image
+    from assembler.image.layout import Layout
+    from assembler.model.place import Place
+    from assembler.places.held import HeldImage
+    from assembler.places.world import World
     from assembler.registry.push import PushOptions, PushReport
 
 
@@ -58,64 +56,64 @@ class Pushed:
     report: PushReport
 
 
-def push_layout(
-    what: Path, wanted: Wanted, registries: Registries, progress: Progress, options: PushOptions, scratch: Path
-) -> list[Pushed]:
-    """Pushes what is ``wanted`` of the layout in ``what``. Converted blobs lie below ``scratch`` meanwhile."""
-    layout = Layout.open(what)
-    chosen = [layout.find(wanted.name)] if wanted.name or wanted.destination else list(layout.index())
-    with ExitStack() as stack:
-        convert = _Converter(layout, wanted, scratch, progress, stack)
-        loads = [convert.cargo(listed) for listed in chosen]
-        if wanted.index is not None:
-            target = Reference.parse(wanted.index).with_default_tag()
-            shipments = [_with_index(loads, chosen, target, wanted)]
-        else:
-            shipments = _one_by_one(loads, chosen, wanted, layout)
-        return [
-            Pushed(one.target, cargos.send(one.cargos, one.target, one.tags, registries, progress, options,
-                                           copy_far=wanted.copy_base_layers))
-            for one in shipments
-        ]  # fmt: skip
+def push(place: Place, wanted: Wanted, world: World, options: PushOptions) -> list[Pushed]:
+    """Pushes what is ``wanted`` of what is at ``place``."""
+    with open_place(place, world, "gzip") as found, ExitStack() as stack:
+        chosen = _chosen(found, wanted, world)
+        convert = _Converter(wanted, world, stack)
+        images = [convert.converted(held) for held in chosen]
+        shipments = [_with_index(images, wanted, world)] if wanted.index is not None else _one_by_one(images, wanted)
+        return [Pushed(one.target, send(one, world, options, copy_far=wanted.copy_base_layers)) for one in shipments]
 
 
-@dataclass(frozen=True, slots=True)
-class _Shipment:
-    """What goes into one repository at once, so that an index never is there before its images."""
+def _chosen(found: Found, wanted: Wanted, world: World) -> list[HeldImage]:
+    """All images, or the one that is meant: where one is sent to a reference, that can tell which."""
+    if wanted.name or not wanted.destination:
+        return found.images(wanted.name)
+    images = found.images()
+    if len(images) == 1:
+        return images
+    own = Reference.parse(wanted.destination).repository.rpartition("/")[2]
+    alike = called(found.entries, own)
+    if len({entry.digest for entry in alike}) != 1:
+        return [found.one()]  # which says what there is to choose from
+    world.progress.say(f"of {len(images)} images, {own} is pushed, because {wanted.destination} is called so; "
+                       "--image chooses another")
+    return [found.one(own)]
 
-    cargos: Sequence[Cargo]
-    target: Reference
-    tags: dict[Digest, tuple[str, ...]]
 
-
-def _one_by_one(
-    loads: Sequence[Cargo], chosen: Sequence[Descriptor], wanted: Wanted, layout: Layout
-) -> list[_Shipment]:
-    if len(loads) > 1 and wanted.tags:
-        raise UsageError(f"--tag is for one image, and the layout {layout.root} holds {len(loads)}",
+def _one_by_one(images: Sequence[HeldImage], wanted: Wanted) -> list[Shipment]:
+    if len(images) > 1 and wanted.tags:
+        raise UsageError(f"--tag is for one image, and {images[0].place} holds {len(images)}",
                          hint="Choose one with --image.")
     shipments = []
-    for load, listed in zip(loads, chosen, strict=True):
-        target = Reference.parse(wanted.destination) if wanted.destination else _own_reference(listed, layout)
-        target = target.with_default_tag()
-        shipments.append(_Shipment([load], target, {load.last.descriptor.digest: _tags(target, wanted)}))
+    for held in images:
+        for target in [Reference.parse(wanted.destination)] if wanted.destination else _own_references(held):
+            tagged = target.with_default_tag()
+            shipments.append(Shipment([held], tagged, {held.digest: _tags(tagged, wanted)}))
     return shipments
 
 
-def _with_index(loads: Sequence[Cargo], chosen: Sequence[Descriptor], target: Reference, wanted: Wanted) -> _Shipment:
+def _with_index(images: Sequence[HeldImage], wanted: Wanted, world: World) -> Shipment:
     """All images into the index's repository; those that were built for that one keep their own tags there."""
-    images = {load.last.descriptor.digest: load.image for load in loads if load.image is not None}
-    if wanted.destination or any(load.image is None for load in loads):
+    target = Reference.parse(wanted.index or "").with_default_tag()
+    if wanted.destination or any(held.root.is_index for held in images):
         raise UsageError("--index makes an index over the images of a layout",
                          hint="Give its reference to --index alone, and choose images that are no index themselves.")
-    index = compose_index(images.values())
+    index = compose_index(held.image for held in sorted(images, key=_order))
     tags = {index.descriptor.digest: _tags(target, wanted)}
-    for load, listed in zip(loads, chosen, strict=True):
-        own = _named(listed)
-        if own is not None and own.name == target.name and own.tag:
-            digest = load.last.descriptor.digest
-            tags[digest] = (*tags.get(digest, ()), own.tag)
-    return _Shipment([*loads, Cargo((index,), loads[0].store)], target, tags)
+    for held in images:
+        own = _in_a_registry(held)
+        tags[held.digest] = tuple(one.tag for one in own if one.tag and one.name == target.name)
+        if own and not tags[held.digest]:
+            world.progress.say(f"{own[0]} keeps its tag for {own[0].name}: in {target.name} it is {held.digest}")
+    return Shipment(images, target, tags, index)
+
+
+def _order(held: HeldImage) -> tuple[str, bytes, str]:
+    """By platform, then by what the index tells of it: when an image was built must not change the index's digest."""
+    image = held.image
+    return str(image.platform.normal()), canonical_json(image.manifest.get("annotations") or {}), str(held.digest)
 
 
 def _tags(target: Reference, wanted: Wanted) -> tuple[str, ...]:
@@ -124,50 +122,53 @@ def _tags(target: Reference, wanted: Wanted) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*([target.tag] if target.tag else []), *wanted.tags)))
 
 
-def _named(listed: Descriptor) -> Reference | None:
-    """The reference that index.json gives an image; None for none, or one of this machine only."""
-    called = listed.annotations.get(FULL_NAME, "")
-    reference = Reference.parse(called) if called else None
-    return None if reference is None or reference.registry == "localhost" else reference
+def _in_a_registry(held: HeldImage) -> list[Reference]:
+    """The references that an image has already, without those of this machine only."""
+    return [replace(one, digest=None) for one in held.references if one.tag and one.registry != "localhost"]
 
 
-def _own_reference(listed: Descriptor, layout: Layout) -> Reference:
-    reference = _named(listed)
-    if reference is None:
+def _own_references(held: HeldImage) -> list[Reference]:
+    found = _in_a_registry(held)
+    if not found:
+        called = name_of(held.entries[0]) or held.digest
         raise UsageError(
-            f"the image {listed.annotations.get(FULL_NAME) or listed.digest} in {layout.root} has no reference in a "
-            "registry",
+            f"the image {called} in {held.place} has no reference in a registry",
             hint="Give it one: reference = \"registry.example.com/team/image:tag\" in the recipe's [[image]], "
             "or imgasm push WHAT DEST.",
         )
-    return reference
+    return found
 
 
 class _Converter:
     """Images in another compression or form. Blobs that this makes live as long as ``stack``."""
 
-    def __init__(self, layout: Layout, wanted: Wanted, scratch: Path, progress: Progress, stack: ExitStack) -> None:
-        self._layout = layout
+    def __init__(self, wanted: Wanted, world: World, stack: ExitStack) -> None:
         self._wanted = wanted
-        self._scratch = scratch
-        self._progress = progress
+        self._world = world
         self._stack = stack
-        self._store: BlobStore | None = None
+        self._store: Layout | None = None
 
-    def cargo(self, listed: Descriptor) -> Cargo:
-        if listed.media_type in media.INDEXES:
-            if self._wanted.compression or self._wanted.docker:
-                raise UsageError(f"{listed.digest} is an index, which can only be pushed as it is",
-                                 hint="Choose one of its images with --image and its digest.")
-            return cargos.of_layout(self._layout, listed)
-        image, store = read_image(self._layout, listed), self._layout
-        codec = self._codec(image)
-        if codec is not None:
-            return self._finish(self._recoded(image, codec), self._temporary(), listed)
-        return self._finish(image, store, listed)
+    def converted(self, held: HeldImage) -> HeldImage:
+        if not (self._wanted.compression or self._wanted.docker):
+            return held
+        if held.root.is_index:
+            raise UsageError(f"{held.digest} is an index, which can only be pushed as it is",
+                             hint="Choose one of its images with --image and its digest.")
+        held = self._in_codec(held)
+        if not self._wanted.docker:
+            return held
+        assert held.store is not None
+        return held.with_image(as_docker(held.image), held.store)
 
-    def _finish(self, image: Image, store: BlobStore, listed: Descriptor) -> Cargo:
-        return cargos.of_image(as_docker(image) if self._wanted.docker else image, store, listed)
+    def _in_codec(self, held: HeldImage) -> HeldImage:
+        codec = self._codec(held.image)
+        held = held if held.store is not None else held.whole(self._temporary(), self._world.progress, copy_far=True)
+        if codec is None or held.store is None:
+            return held
+        with self._world.progress.task(f"layers as {codec}") as task:
+            return held.with_image(
+                recode(held.store, held.image, self._temporary(), codec, advance=task.advance), self._temporary()
+            )
 
     def _codec(self, image: Image) -> str | None:
         """Docker's manifests can't hold zstd, so that asking for one asks for gzip where zstd is."""
@@ -175,11 +176,7 @@ class _Converter:
             return self._wanted.compression
         return "gzip" if any(layer.media_type == media.OCI_LAYER_ZSTD for layer, _ in image.layers) else None
 
-    def _recoded(self, image: Image, codec: str) -> Image:
-        with self._progress.task(f"layers as {codec}") as task:
-            return recode(self._layout, image, self._temporary(), codec, advance=task.advance)
-
-    def _temporary(self) -> BlobStore:
+    def _temporary(self) -> Layout:
         if self._store is None:
-            self._store = self._stack.enter_context(scratch_layout(self._scratch))
+            self._store = self._stack.enter_context(temporary_layout(self._world.scratch))
         return self._store

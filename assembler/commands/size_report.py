@@ -7,27 +7,29 @@ from typing import TYPE_CHECKING
 
 from assembler.commands.survey import survey
 from assembler.errors import UsageError
-from assembler.model.place import Place, Store
+from assembler.model.place import Place
+from assembler.places.open import open_place
 from assembler.report.record import RECORD_NAME, BuildRecord
 
 if TYPE_CHECKING:
-    from assembler.commands.opening import Opener
-    from assembler.progress import Progress
+    from assembler.model.platform import Platform
+    from assembler.places.world import World
     from assembler.report.layers import LayersReport
 
 
 def size_report(
-    what: str, image: str | None, opener: Opener, progress: Progress, *, deep: bool
+    what: str, image: str | None, platform: Platform, world: World, *, deep: bool
 ) -> BuildRecord | LayersReport:
-    """``image`` chooses one of several. Of what is in a registry only the manifest is read, unless ``deep``.
+    """``image`` chooses one of several, ``platform`` from an index. Of an image whose layers are in a registry only the
+    manifest is read, unless ``deep``.
 
     ``oci:`` before a build's directory gives its image's layers.
     """
     if is_build(what):
         return _only(BuildRecord.load(Path(what)), image)
-    place = Place.parse(what)
-    with opener.open(place, image) as opened:
-        return survey(opened, progress, deep=deep or place.store is not Store.REGISTRY)
+    with open_place(Place.parse(what), world) as found:
+        held = found.one(image, platform).for_platform(platform)
+        return survey(held, world.progress, deep=deep or not held.far_layers)
 
 
 def is_build(what: str) -> bool:

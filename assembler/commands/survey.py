@@ -12,20 +12,21 @@ from assembler.report.rootfs import Rootfs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from assembler.commands.opening import Opened
     from assembler.image.image import Image
     from assembler.layer.read import Readable
+    from assembler.places.held import HeldImage
     from assembler.progress import Progress
 
 
-def survey(opened: Opened, progress: Progress, *, deep: bool) -> LayersReport:
-    """``deep`` reads every layer once, keeping none. A damaged layer is an ImageError."""
-    image, rootfs = opened.image, Rootfs() if deep else None
-    sizes = _read(opened, rootfs, progress) if rootfs is not None else []
+def survey(held: HeldImage, progress: Progress, *, deep: bool) -> LayersReport:
+    """``deep`` reads every layer once, keeping none. A damaged layer is an ImageError, and so is one that no registry
+    has."""
+    image, rootfs = held.image, Rootfs() if deep else None
+    sizes = _read(held, rootfs, progress) if rootfs is not None else []
     contents: Contents | None = contents_of(rootfs) if rootfs is not None else None
     return LayersReport(
         imgasm=__version__,
-        name=opened.name,
+        name=held.place,
         manifest=str(image.descriptor.digest),
         platform=str(image.platform),
         layers=tuple(image_layers(list(_stored(image)), sizes, rootfs)),
@@ -33,13 +34,13 @@ def survey(opened: Opened, progress: Progress, *, deep: bool) -> LayersReport:
     )
 
 
-def _read(opened: Opened, rootfs: Rootfs, progress: Progress) -> list[int]:
+def _read(held: HeldImage, rootfs: Rootfs, progress: Progress) -> list[int]:
     """Every layer into ``rootfs``; their sizes as tars."""
     sizes: list[int] = []
-    total = sum(descriptor.size for descriptor, _ in opened.image.layers)
-    with progress.task(f"reading {opened.name}", total=total) as task:
-        for descriptor, _ in opened.image.layers:
-            with opened.layer(descriptor) as blob:
+    total = sum(descriptor.size for descriptor, _ in held.image.layers)
+    with progress.task(f"reading {held.place}", total=total) as task:
+        for descriptor, _ in held.image.layers:
+            with held.open_layer(descriptor) as blob:
                 packed = _Counted(blob, task.advance)
                 plain = _Counted(decompress(packed))
                 rootfs.apply(plain, packed.so_far)

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from assembler.commands.scratch import scratch_layout
 from assembler.errors import ImageError, UsageError
 from assembler.image.layout import Layout
-from assembler.image.load import read_archive
 from assembler.image.verify import verify
-from assembler.layer.compress import compressor
 from assembler.layer.findings import Finding
 from assembler.model.place import Place, Store
 from assembler.model.printable import printable
+from assembler.places.open import open_place
+from assembler.places.put import PutOptions, put
+from assembler.places.temporary import temporary_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from assembler.commands.copy import Copier
-    from assembler.layer.read import Readable
+    from assembler.model.platform import Platform
+    from assembler.places.world import World
     from assembler.progress import Progress
 
 WHAT: Final = (
@@ -31,47 +29,35 @@ WHAT: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Verifier:
-    """What lies in no layout is brought into one that lives no longer than this, in the ways of ``copier``."""
+def verify_place(what: str, name: str | None, platform: Platform | None, world: World) -> list[Finding]:
+    """All findings about ``what``, or about the image called ``name`` in it.
 
-    copier: Copier
-
-    def verify(self, what: str) -> list[Finding]:
-        """All findings. What can't be brought here because it is damaged is one itself."""
-        place = _place(what)
-        if self.copier.platform is not None and place.store is not Store.REGISTRY:
-            raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all is checked.")
-        if place.store is Store.LAYOUT:
-            return _verify(place.path, self.copier.progress, place.name)
-        with scratch_layout(self.copier.scratch) as layout:
-            try:
-                self._fetch(place, layout)
-            except ImageError as error:
-                return [Finding("error", printable(what), printable(error.message))]
-            return _verify(layout.root, self.copier.progress)
-
-    def _fetch(self, place: Place, layout: Layout) -> None:
-        if place.store is Store.REGISTRY:
-            self.copier.copy(place, Place(Store.LAYOUT, str(layout.root)))
-            return
-        with self._archive(place) as archive:
-            for loaded in read_archive(archive, layout, lambda: compressor("none")):
-                layout.add(loaded.image.descriptor)
-
-    def _archive(self, place: Place) -> AbstractContextManager[Readable]:
-        if place.engine is not None:
-            return self.copier.engine(place.engine).images.save(place.where)
-        return _opened(place)
+    What lies in no layout is brought into one that lives no longer than this. What can't be brought there because it is
+    damaged is a finding itself. ``platform`` chooses from an index in a registry.
+    """
+    place = _place(what)
+    if platform is not None and place.store is not Store.REGISTRY:
+        raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all is checked.")
+    if place.store is Store.LAYOUT:
+        return _verify(place.path, world.progress, name or place.name)
+    try:
+        with _as_layout(place, platform, world) as layout:
+            return _verify(layout.root, world.progress, name or place.name)
+    except ImageError as error:
+        return [Finding("error", printable(what), printable(error.message))]
 
 
 @contextmanager
-def _opened(place: Place) -> Iterator[Readable]:
-    try:
-        with place.path.open("rb") as file:
-            yield file
-    except OSError as error:
-        raise ImageError(f"{place} can't be read: {error.strerror}") from error
+def _as_layout(place: Place, platform: Platform | None, world: World) -> Iterator[Layout]:
+    with open_place(place, world) as found:
+        if found.store is not None:  # what an archive was unpacked to
+            for entry in found.entries:
+                found.store.add(entry)
+            yield found.store
+            return
+        with temporary_layout(world.scratch) as layout:
+            put(found.one(), Place(Store.LAYOUT, str(layout.root)), world, PutOptions(platform))
+            yield layout
 
 
 def _place(what: str) -> Place:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from assembler.changeset.tree import Tree
     from assembler.commands.base import Bases
-    from assembler.commands.below import Below
     from assembler.image.blob import BlobWriter
     from assembler.image.image import Image as OciImage
     from assembler.image.layout import Layout
+    from assembler.places.held import HeldImage
     from assembler.progress import Progress
     from assembler.recipe.model import Image, Recipe
 
@@ -49,7 +49,7 @@ class _Draft:
     """A finished layer that the layout does not have yet: it vanishes with ``blob``, unless that is committed."""
 
     image: Image
-    below: Below | None
+    below: HeldImage | None
     result: Result
     layer: Layer
     blob: BlobWriter
@@ -82,7 +82,7 @@ def write_images(
         written = [_store(draft, recipe, layout, bases) for draft in drafts]
     for draft, one in zip(drafts, written, strict=True):
         below, listed = draft.below, one.oci.descriptor
-        if below is not None and below.far:
+        if below is not None and below.far_layers:
             listed = with_origins(listed, below.origins)
         layout.tag(listed, Reference.parse(draft.image.reference or f"localhost/{draft.image.name}:latest"))
     return written
@@ -160,18 +160,18 @@ def _store(draft: _Draft, recipe: Recipe, layout: Layout, bases: Bases) -> Writt
     return Written(layer, draft.result, oci, base)
 
 
-def _tree(image: Image, bases: Bases, below: Below | None) -> Tree | None:
+def _tree(image: Image, bases: Bases, below: HeldImage | None) -> Tree | None:
     """What the layer is compared with; None is the build's own base, which the capture knows best."""
     if image.onto == "base":
         return None
     return EmptyTree() if below is None else bases.tree(below)
 
 
-def _check_unpulled(image: Image, result: Result, below: Below, progress: Progress) -> None:
+def _check_unpulled(image: Image, result: Result, below: HeldImage, progress: Progress) -> None:
     """Says what was taken for granted about a base that nobody looked into; ChangesetError where that can't do."""
     told = {finding.path for finding in result.findings}
     gone = [path for path in result.removed if path not in told]
-    size = human(sum(descriptor.size for descriptor in below.far))
+    size = human(sum(descriptor.size for descriptor in below.far_layers))
     if gone:
         raise ChangesetError(
             f"image {image.name!r}: {shown(gone[0])} was removed, and whether {below.name} has it can not be told "

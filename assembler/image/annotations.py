@@ -8,6 +8,9 @@ REF_NAME: Final = "org.opencontainers.image.ref.name"
 FULL_NAME: Final = "io.containerd.image.name"
 """The whole reference. Docker, containerd and podman name the image by it."""
 
+IMAGE_NAME: Final = "io.imgasm.image.name"
+"""On a descriptor in index.json: what the recipe calls the image, which its reference need not tell."""
+
 CREATED: Final = "org.opencontainers.image.created"
 REVISION: Final = "org.opencontainers.image.revision"
 VERSION: Final = "org.opencontainers.image.version"

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from assembler.errors import ImageError
 from assembler.image.annotations import FULL_NAME, REF_NAME
+from assembler.image.artifact import is_elsewhere
+from assembler.image.documents import blobs_of
+from assembler.image.listing import references
 from assembler.image.store import BlobStore
 from assembler.layer.codecs import codec_of
 from assembler.layer.decompress import decompress
@@ -26,6 +29,7 @@ from assembler.model.oci import Descriptor, canonical_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from assembler.image.documents import Document
     from assembler.image.image import Image
     from assembler.model.reference import Reference
 
@@ -60,7 +64,8 @@ def write_archive(
     files: dict[str, _File] = {}
     entries: list[dict[str, Any]] = []
     dockers: list[dict[str, Any]] = []
-    for image, references in images:
+    for image, called in images:
+        names = [one.with_default_tag() for one in called if one.tag or not one.digest]
         layers = []
         for stored, diff_id in image.layers:
             layer, blob = _layer(layout, stored, diff_id, plain_layers)
@@ -70,10 +75,42 @@ def write_archive(
         files[_path(image.config_descriptor.digest)] = _bytes(image.config_bytes)
         files[_path(Digest.of(manifest))] = _bytes(manifest)
         descriptor = Descriptor(image.descriptor.media_type, Digest.of(manifest), len(manifest))
-        entries += _index_entries(descriptor, references)
-        dockers.append(_docker_entry(image, layers, references))
+        entries += _index_entries(descriptor, names)
+        dockers.append(_docker_entry(image, layers, names))
+    _write(files, entries, dockers, sink, advance)
+
+
+def write_as_it_is(
+    store: BlobStore,
+    documents: Sequence[Document],
+    entries: Sequence[Descriptor],
+    image: Image | None,
+    sink: Sink,
+) -> None:
+    """Writes ``documents`` with all their blobs, listed as ``entries``: a layout as a tar, in which nothing changes.
+
+    ``image`` is the one that Docker's manifest.json names, for those who read no index. Layers that may stay where
+    their urls say are left out, if they are not here.
+    """
+    files = {_path(one.descriptor.digest): _bytes(one.data) for one in documents}
+    for blob in blobs_of(documents):
+        if store.has(blob) or not is_elsewhere(blob):
+            files[_path(blob.digest)] = _layer(store, blob, blob.digest, plain=False)[1]
+    names = [one for one in references(entries) if one.tag]
+    dockers = [_docker_entry(image, [layer for layer, _ in image.layers], names)] if image is not None else []
+    _write(files, [entry.to_json() for entry in entries], dockers, sink, int)
+
+
+def _write(
+    files: dict[str, _File],
+    entries: Sequence[dict[str, Any]],
+    dockers: Sequence[dict[str, Any]],
+    sink: Sink,
+    advance: Callable[[int], object],
+) -> None:
     files["index.json"] = _json({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": entries})
-    files["manifest.json"] = _json(dockers)
+    if dockers:
+        files["manifest.json"] = _json(dockers)
     files["oci-layout"] = _json({"imageLayoutVersion": "1.0.0"})
     for chunk in _tar(files):
         sink.write(chunk)
@@ -81,8 +118,9 @@ def write_archive(
 
 
 def _tar(files: dict[str, _File]) -> Iterator[bytes]:
-    for directory in (b"blobs", b"blobs/sha256"):
-        yield header(Entry(directory, _DIRECTORY))
+    folders = {"blobs", "blobs/sha256", *(name.rpartition("/")[0] for name in files if "/" in name)}
+    for directory in sorted(folders):
+        yield header(Entry(directory.encode(), _DIRECTORY))
     for name in sorted(files):
         file = files[name]
         yield header(Entry(name.encode(), Node(Kind.REGULAR, 0o644, size=file.size)))
@@ -99,7 +137,7 @@ def _tar(files: dict[str, _File]) -> Iterator[bytes]:
 
 def _index_entries(descriptor: Descriptor, references: Sequence[Reference]) -> Iterator[dict[str, Any]]:
     for reference in references:
-        annotations = {FULL_NAME: _name(reference), REF_NAME: reference.with_default_tag().tag or ""}
+        annotations = {FULL_NAME: _name(reference), REF_NAME: reference.tag or ""}
         yield {**descriptor.to_json(), "annotations": annotations}
     if not references:
         yield descriptor.to_json()
@@ -115,7 +153,7 @@ def _docker_entry(image: Image, layers: Sequence[Descriptor], references: Sequen
 
 def _name(reference: Reference) -> str:
     """Docker refuses a name with a digest here."""
-    return f"{reference.name}:{reference.tag or 'latest'}"
+    return f"{reference.name}:{reference.tag}"
 
 
 def _with_layers(image: Image, layers: Sequence[Descriptor]) -> bytes:
@@ -127,6 +165,9 @@ def _with_layers(image: Image, layers: Sequence[Descriptor]) -> bytes:
 
 def _layer(layout: BlobStore, stored: Descriptor, diff_id: Digest, plain: bool) -> tuple[Descriptor, _File]:
     """What the archive holds of a layer: the stored blob, or the plain form of one that is zstd."""
+    if not layout.has(stored) and is_elsewhere(stored):
+        raise ImageError(f"the layer {stored.digest} is not distributed with the image: it is {stored.media_type}",
+                         hint=f"imgasm does not fetch it from {stored.extra['urls'][0]}.")
     if not layout.has(stored):
         raise ImageError(f"the layout {layout.root} has no whole blob {stored.digest}",
                          hint="Only a whole image can be written to an archive; pull or build it first.")

@@ -9,7 +9,7 @@ from assembler.image.annotations import DOCKER_ATTESTATION
 from assembler.model.platform import Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from assembler.model.oci import Descriptor
 
@@ -19,17 +19,34 @@ _DEFAULT_VARIANTS: Final = {"arm64": "v8", "amd64": "v1"}
 
 def choose(entries: Sequence[Descriptor], platform: Platform | None) -> Descriptor:
     """The first entry that fits best. Without a platform there must be one image only."""
+    if found := fitting(entries, platform):
+        return found[0]
+    images = [entry for entry in entries if is_image(entry)]
+    wanted_text = f"no image for {platform}" if platform is not None else "no single image"
+    raise ImageError(f"the index has {wanted_text}",
+                     hint=f"It offers {offered(images) or 'nothing'}; choose one with --platform.")
+
+
+def fitting(entries: Sequence[Descriptor], platform: Platform | None) -> list[Descriptor]:
+    """The entries that fit best: one image alone fits unless it says otherwise."""
     images = [entry for entry in entries if is_image(entry)]
     if len(images) == 1 and (platform is None or platform_of(images[0]) is None):
-        return images[0]
+        return images
     for wanted in _acceptable(platform) if platform is not None else ():
-        for entry in images:
-            found = platform_of(entry)
-            if found is not None and _plain(found) == wanted:
-                return entry
-    offered = ", ".join(sorted(str(platform_of(entry) or entry.digest) for entry in images)) or "nothing"
-    wanted_text = f"no image for {platform}" if platform is not None else "no single image"
-    raise ImageError(f"the index has {wanted_text}", hint=f"It offers {offered}; choose one with --platform.")
+        found = [entry for entry in images if _is_for(entry, wanted)]
+        if found:
+            return found
+    return []
+
+
+def offered(images: Iterable[Descriptor]) -> str:
+    """The platforms, for people; of an image without one its digest."""
+    return ", ".join(sorted({str(platform_of(entry) or entry.digest) for entry in images}))
+
+
+def _is_for(entry: Descriptor, wanted: Platform) -> bool:
+    found = platform_of(entry)
+    return found is not None and _plain(found) == wanted
 
 
 def is_image(entry: Descriptor) -> bool:

@@ -56,6 +56,11 @@ class Contents:
     def __contains__(self, name: str) -> bool:
         return name in self._documents
 
+    def holds(self, name: str) -> bool:
+        """Whether there is such a file, large or small."""
+        name = self._resolve(name)
+        return name in self._documents or name in self._layers
+
     def document(self, name: str) -> bytes:
         found = self._documents.get(self._resolve(name))
         if found is None:
@@ -68,6 +73,20 @@ class Contents:
             # So small and odd a layer that nothing showed it to be one.
             self._layers[name] = self._store(_Passing(self.document(name), iter(())), name)
         return self._layers[name]
+
+    def store_as_it_is(self, name: str, blob: Descriptor) -> None:
+        """Puts a file of the archive into the layout as the blob that it is called, also one that was taken for a
+        plain layer and compressed."""
+        name = self._resolve(name)
+        if name in self._documents:
+            self._layout.put_bytes(blob.media_type, self._documents[name])
+        elif self._layers[name].descriptor.digest != blob.digest:
+            with (self._layout.open_blob(self._layers[name].descriptor.digest) as packed,
+                  self._layout.new_blob(algorithm=blob.digest.algorithm) as plain):
+                stream = decompress(packed)
+                while chunk := stream.read(CHUNK):
+                    plain.write(chunk)
+                plain.commit(blob.digest)
 
     def take(self, member: Member) -> None:
         name = member.path.decode(errors="surrogateescape")

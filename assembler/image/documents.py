@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from assembler.errors import ImageError
 from assembler.image import document
+from assembler.image.artifact import artifact
+from assembler.image.store import check_bytes
 from assembler.model import media
 from assembler.model.oci import Descriptor
 
@@ -22,12 +25,12 @@ Read = Callable[[Descriptor], bytes]
 _DEPTH = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
-    """A manifest, or an index."""
+    """A manifest, or an index. It is parsed once, when somebody first asks what is in it; ``data`` is its identity."""
 
     descriptor: Descriptor
-    data: bytes
+    data: bytes = field(repr=False)
 
     @classmethod
     def of_image(cls, image: Image) -> Document:
@@ -37,19 +40,39 @@ class Document:
     def is_index(self) -> bool:
         return self.descriptor.media_type in media.INDEXES
 
+    @cached_property
+    def value(self) -> dict[str, Any]:
+        """ImageError for what is neither a manifest nor an index, or could be read as both."""
+        check_bytes(self.descriptor, self.data)
+        parse = document.parse_index if self.is_index else document.parse_manifest
+        return parse(self.data, self.descriptor.media_type)
+
+    @cached_property
+    def _manifests(self) -> list[Descriptor]:
+        return document.descriptors(self.value, "manifests") if self.is_index else []
+
+    @cached_property
+    def _blobs(self) -> list[Descriptor]:
+        return [] if self.is_index else [self.config, *document.descriptors(self.value, "layers")]
+
     def children(self) -> list[Descriptor]:
         """What an index lists; nothing for a manifest."""
-        if not self.is_index:
-            return []
-        return document.descriptors(document.parse_index(self.data, self.descriptor.media_type), "manifests")
+        return self._manifests
 
     def blobs(self) -> list[Descriptor]:
         """Config and layers of a manifest; nothing for an index."""
-        if self.is_index:
-            return []
-        manifest = document.parse_manifest(self.data, self.descriptor.media_type)
-        layers = document.descriptors(manifest, "layers")
-        return [Descriptor.from_json(manifest.get("config")), *layers]
+        return self._blobs
+
+    @property
+    def config(self) -> Descriptor:
+        """A manifest's config."""
+        return Descriptor.from_json(self.value.get("config"))
+
+    @property
+    def artifact(self) -> str | None:
+        """What a manifest is that is no image, in words that follow "is"."""
+        config, *layers = self._blobs
+        return artifact(self.value, config, layers)
 
 
 def closure(root: Descriptor, read: Read, depth: int = _DEPTH) -> Iterator[Document]:

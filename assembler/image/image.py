@@ -9,13 +9,16 @@ from assembler.errors import ImageError
 from assembler.image import document
 from assembler.image.choose import choose
 from assembler.image.config import diff_ids_of
+from assembler.image.documents import Document
 from assembler.image.store import check_bytes
-from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor
 from assembler.model.platform import Platform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assembler.image.documents import Read
     from assembler.image.layout import Layout
     from assembler.image.store import BlobStore
 
@@ -42,38 +45,58 @@ class Image:
 
 def parse_image(descriptor: Descriptor, manifest_bytes: bytes, config_bytes: bytes) -> Image:
     """An image from the bytes of its manifest and config, from wherever they came; both are checked."""
-    check_bytes(descriptor, manifest_bytes)
-    manifest = document.parse_manifest(manifest_bytes, descriptor.media_type)
-    config_descriptor = Descriptor.from_json(manifest.get("config"))
-    if config_descriptor.media_type not in (media.OCI_CONFIG, media.DOCKER_CONFIG):
-        raise ImageError(f"{descriptor.digest} is no image: its config is {config_descriptor.media_type!r}",
-                         hint="Name an image; artifacts and charts have no rootfs.")
+    return image_of(Document(descriptor, manifest_bytes), config_bytes)
+
+
+def image_of(found: Document, config_bytes: bytes) -> Image:
+    """The image of a manifest and its config's bytes. ImageError that says what it is, if it is no image."""
+    refuse_artifact(found)
+    descriptor, (config_descriptor, *layers) = found.descriptor, found.blobs()
     check_bytes(config_descriptor, config_bytes)
     config = document.parse(config_bytes, "the image's config")
-    layers, diff_ids = document.descriptors(manifest, "layers"), diff_ids_of(config)
+    diff_ids = diff_ids_of(config)
     if len(layers) != len(diff_ids):
         raise ImageError(f"the manifest {descriptor.digest} and its config do not have the same number of layers",
                          hint=_HINT)
     pairs = tuple(zip(layers, map(Digest.parse, diff_ids), strict=True))
-    return Image(descriptor, manifest, manifest_bytes, config_descriptor, config, config_bytes, pairs)
+    return Image(descriptor, found.value, found.data, config_descriptor, config, config_bytes, pairs)
+
+
+def refuse_artifact(found: Document) -> None:
+    if (what := found.artifact) is not None:
+        raise ImageError(f"{found.descriptor.digest} is {what}, and no image",
+                         hint="imgasm copy and imgasm verify take it; the other commands need an image.")
 
 
 def read_manifest(layout: BlobStore, descriptor: Descriptor) -> Image:
     """The image of one manifest, whose descriptor may come from anywhere."""
-    manifest_bytes = layout.read(descriptor)
-    manifest = document.parse_manifest(manifest_bytes, descriptor.media_type)
-    config = layout.read(Descriptor.from_json(manifest.get("config")), document.CONFIG_CAP)
-    return parse_image(descriptor, manifest_bytes, config)
+    found = Document(descriptor, layout.read(descriptor))
+    refuse_artifact(found)
+    return image_of(found, layout.read(found.config, document.CONFIG_CAP))
 
 
 def read_image(
     layout: Layout, name: Descriptor | Digest | str | None = None, platform: Platform | None = None
 ) -> Image:
     """The image that ``name`` means (None: the only one there is). ``platform`` chooses from an index."""
-    descriptor = name if isinstance(name, Descriptor) else layout.find(name)
+    descriptor = name if isinstance(name, Descriptor) else layout.find(name, platform)
+    return read_manifest(layout, descend(descriptor, platform, layout.read, layout.has).descriptor)
+
+
+def descend(
+    root: Descriptor, platform: Platform | None, read: Read, is_here: Callable[[Descriptor], bool] | None = None
+) -> Document:
+    """The manifest for ``platform`` that an index, or an index of indexes, leads to; a manifest leads to itself.
+
+    With ``is_here`` only what that says is chosen from: ``docker save`` and ``ctr export`` write indexes of images
+    that they leave out.
+    """
+    found = Document(root, read(root))
     for _ in range(_INDEX_DEPTH):
-        if descriptor.media_type not in media.INDEXES:
-            return read_manifest(layout, descriptor)
-        index = document.parse_index(layout.read(descriptor), descriptor.media_type)
-        descriptor = choose(document.descriptors(index, "manifests"), platform)
+        if not found.is_index:
+            return found
+        children = found.children()
+        here = [child for child in children if is_here is None or is_here(child)] or children
+        chosen = choose(here, platform)
+        found = Document(chosen, read(chosen))
     raise ImageError("the image is an index of indexes of indexes", hint="Name one of its images by its digest.")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError
 from assembler.image import document
-from assembler.image.annotations import FULL_NAME, REF_NAME
 from assembler.image.blob import no_room, remove_abandoned, replace_file
+from assembler.image.listing import entry_called, find, merged
 from assembler.image.store import BlobStore
 from assembler.model import media
 from assembler.model.digest import Digest
@@ -24,6 +24,7 @@ from assembler.model.oci import Descriptor, canonical_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from assembler.model.platform import Platform
     from assembler.model.reference import Reference
 
 _VERSION: Final = canonical_json({"imageLayoutVersion": "1.0.0"})
@@ -73,36 +74,32 @@ class Layout(BlobStore):
         return tuple(document.descriptors(value, "manifests"))
 
     def add(self, descriptor: Descriptor) -> None:
-        """Lists a manifest without a name; nothing happens when its digest is listed already."""
+        """Lists a manifest as it is, under the names that its annotations give it.
+
+        It takes a name from the image that had it: that one stays only if it has another. Without a name nothing
+        happens when its digest is listed already.
+        """
         with self._locked():
             listed = self.index()
-            if all(entry.digest != descriptor.digest for entry in listed):
-                self._write_index([*listed, descriptor])
+            wanted = merged(listed, descriptor)
+            if wanted != list(listed):
+                self._write_index(wanted)
 
     def tag(self, descriptor: Descriptor, reference: Reference) -> Descriptor:
-        """Gives the image a name, and takes it from the image that had it: that one stays only if it has another."""
-        reference = reference.with_default_tag()
-        if reference.tag is None:
-            raise ImageError(f"{reference} has a digest and no tag, so it can not name an image in a layout",
-                             hint="Give the image a tag.")
-        name = f"{reference.name}:{reference.tag}"
-        annotations = {**descriptor.annotations, FULL_NAME: name, REF_NAME: reference.tag}
-        named = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size, annotations, descriptor.extra)
-        with self._locked():
-            others = [entry for entry in self.index() if not _gives_way(entry, named)]
-            self._write_index([*others, named])
+        """Gives the image a name; ``latest`` is the tag of a reference that has neither tag nor digest.
+
+        An image whose reference has a digest and no tag is listed without a name.
+        """
+        named = entry_called(descriptor, reference.with_default_tag())
+        self.add(named)
         return named
 
-    def find(self, name: str | Digest | None = None) -> Descriptor:
-        """The listed manifest with this digest, full reference or tag; without a name the only one that there is."""
-        listed = self.index()
-        found = {entry.digest: entry for entry in listed if name is None or _is_called(entry, name)}
-        if len(found) == 1:
-            return next(iter(found.values()))
-        names = ", ".join(sorted(_name(entry) for entry in listed)) or "none"
-        problem = "no image" if not found else "more than one image"
-        called = f" named {name}" if name is not None else ""
-        raise ImageError(f"the layout {self.root} holds {problem}{called}", hint=f"It holds: {names}.")
+    def find(self, name: str | Digest | None = None, platform: Platform | None = None) -> Descriptor:
+        """The listed manifest of this name (:func:`assembler.image.listing.called`); without one the only one.
+
+        ``platform`` chooses where several are left.
+        """
+        return find(self.index(), name, platform, f"the layout {self.root}")[0]
 
     def remove_unreferenced(self) -> int:
         """Removes blobs that no listed image needs, and returns their bytes. Not while something writes to it."""
@@ -139,22 +136,3 @@ class Layout(BlobStore):
             yield
         finally:
             os.close(descriptor)
-
-
-def _name(entry: Descriptor) -> str:
-    return entry.annotations.get(FULL_NAME) or entry.annotations.get(REF_NAME) or str(entry.digest)
-
-
-def _is_called(entry: Descriptor, name: str | Digest) -> bool:
-    if isinstance(name, Digest):
-        return entry.digest == name
-    return name in (entry.annotations.get(FULL_NAME), entry.annotations.get(REF_NAME), str(entry.digest))
-
-
-def _gives_way(entry: Descriptor, named: Descriptor) -> bool:
-    """Whether ``entry`` must leave the index for ``named``: it has the name, or it is the same image without one."""
-    full, tag = entry.annotations.get(FULL_NAME), entry.annotations.get(REF_NAME)
-    if full is None:
-        names = (named.annotations[REF_NAME], named.annotations[FULL_NAME])
-        return tag in names or (tag is None and entry.digest == named.digest)
-    return full == named.annotations[FULL_NAME]

@@ -3,19 +3,22 @@
 The archive is read once, as a stream, and nothing is extracted by name: a layer becomes a blob of the layout under the
 digest of its own bytes, a small file stays in memory until manifest.json or index.json says what it is for. Both stand
 behind the layers, so what looks like a layer is taken for one when it passes by.
+
+What comes out is what the same files in a directory would be: index.json's entries as they are, and all that they lead
+to. Docker's manifest.json adds what no index tells, and corrects one that contradicts it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError, UsageError
 from assembler.image import document
-from assembler.image.annotations import FULL_NAME
-from assembler.image.assemble import store_image
 from assembler.image.contents import HINT, Contents, NewCompressor, StoredLayer
-from assembler.image.image import Image, parse_image
+from assembler.image.documents import Document
+from assembler.image.image import Image, image_of
+from assembler.image.listing import entry_called, references
 from assembler.layer.decompress import decompress
 from assembler.layer.read import read_tar
 from assembler.model import media
@@ -24,108 +27,201 @@ from assembler.model.oci import Descriptor, canonical_json
 from assembler.model.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from assembler.image.store import BlobStore
     from assembler.layer.read import Readable
 
+_DEPTH: Final = 3
+_NONE: Final = "<none>"
+"""How engines write that there is no name."""
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    image: Image
-    references: tuple[Reference, ...]
+_DOCKER_GZIP: Final = {media.OCI_LAYER_GZIP: media.DOCKER_LAYER_GZIP}
 
 
-def read_archive(stream: Readable, layout: BlobStore, new_compressor: NewCompressor) -> list[Loaded]:
-    """Reads every image of ``stream`` (a tar, plain or compressed) into ``layout``, without naming them there.
+def read_archive(stream: Readable, layout: BlobStore, new_compressor: NewCompressor) -> list[Descriptor]:
+    """Reads everything of ``stream`` (a tar, plain or compressed) into ``layout``, and returns what it lists.
 
-    Layers that are compressed stay as they are, plain ones are compressed. Docker's manifest.json is trusted before
-    the layout's index, because ``docker save`` 25.0 wrote wrong ones. Every digest is checked.
+    The entries are those of index.json; one for each name. Layers that are compressed stay as they are, plain ones are
+    compressed: then their manifest changes in that alone. Every digest is checked.
     """
     contents = Contents(layout, new_compressor)
     for member in read_tar(decompress(stream)):
         contents.take(member)
-    if "manifest.json" in contents:
-        entries = _docker_entries(contents)
-    elif "index.json" in contents:
-        entries = _oci_entries(contents)
-    else:
+    if "manifest.json" not in contents and "index.json" not in contents:
         raise ImageError("the archive has no manifest.json and no index.json, so it holds no image", hint=HINT)
-    loaded = [Loaded(_image(entry, contents), entry.references) for entry in entries]
-    for one in loaded:
-        store_image(layout, one.image)
-    return loaded
+    saved = _saved(contents) if "manifest.json" in contents else []
+    archive = _Archive(contents, layout, saved)
+    listed = archive.listed() if "index.json" in contents else []
+    return archive.with_saved(listed)
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """One image as the archive lists it; ``layers`` and ``config`` are names in the archive."""
+class _Saved:
+    """One image as Docker's manifest.json lists it; ``layers`` and ``config`` are names in the archive."""
 
     config: str
     layers: tuple[str, ...]
     references: tuple[Reference, ...]
 
 
-def _docker_entries(contents: Contents) -> list[_Entry]:
+class _Archive:
+    """``saved`` is what manifest.json says."""
+
+    def __init__(self, contents: Contents, layout: BlobStore, saved: Sequence[_Saved]) -> None:
+        self._contents = contents
+        self._layout = layout
+        self._saved = saved
+        self._stored: dict[Digest, Descriptor] = {}
+        self._manifests: dict[Digest, Descriptor] = {}
+        """By the config's digest."""
+
+    def listed(self) -> list[Descriptor]:
+        """What index.json lists, with all that it leads to in the layout."""
+        index = document.parse_index(self._contents.document("index.json"), media.OCI_INDEX)
+        entries = document.descriptors(index, "manifests")
+        return [self._document(entry, _DEPTH) for entry in entries if not self._is_wrong(entry)]
+
+    def with_saved(self, listed: list[Descriptor]) -> list[Descriptor]:
+        """``listed``, and what only manifest.json tells: images and names that index.json lacks."""
+        found = list(listed)
+        for saved in self._saved:
+            config = Digest.of(self._contents.document(saved.config))
+            image = self._manifests.get(config) or self._of_saved(saved)
+            known = references(found)
+            new = [entry_called(image, one) for one in saved.references if one not in known]
+            if not new and all(entry.digest != image.digest for entry in found) and config not in self._manifests:
+                new = [image]
+            found += new
+        return found
+
+    def _is_wrong(self, entry: Descriptor) -> bool:
+        """``docker save`` 25.0 wrote manifests whose layers are not in order, and some without all of them."""
+        if entry.media_type not in media.MANIFESTS:
+            return False
+        config, *layers = Document(entry, self._contents.document(_path(entry.digest))).blobs()
+        for saved in self._saved:
+            if Digest.of(self._contents.document(saved.config)) == config.digest:
+                ours = [self._blob_of(_path(layer.digest)) for layer in layers]
+                return ours != [self._blob_of(name) for name in saved.layers]
+        return False
+
+    def _blob_of(self, name: str) -> Digest | None:
+        return self._contents.layer(name).descriptor.digest if self._contents.holds(name) else None
+
+    # Documents
+
+    def _document(self, descriptor: Descriptor, depth: int) -> Descriptor:
+        """``descriptor``, of what the layout holds now instead."""
+        if descriptor.digest not in self._stored:
+            self._stored[descriptor.digest] = self._store(descriptor, depth)
+        stored = self._stored[descriptor.digest]
+        return replace(descriptor, media_type=stored.media_type, digest=stored.digest, size=stored.size)
+
+    def _store(self, descriptor: Descriptor, depth: int) -> Descriptor:
+        if descriptor.media_type not in media.MANIFESTS | media.INDEXES:
+            self._verbatim(descriptor)
+            return descriptor
+        if not depth:
+            raise ImageError(f"{descriptor.digest} stands in an index of indexes of indexes", hint=HINT)
+        found = Document(descriptor, self._contents.document(_path(descriptor.digest)))
+        value = self._index(found, depth) if found.is_index else self._manifest(found)
+        data = found.data if value == found.value else canonical_json(value)
+        stored = self._layout.put_bytes(str(value.get("mediaType", descriptor.media_type)), data)
+        if not found.is_index:
+            self._manifests[found.config.digest] = stored
+        return stored
+
+    def _index(self, found: Document, depth: int) -> dict[str, Any]:
+        """Images that the archive leaves out stay in the index: it is the same one as where they are."""
+        here = [child for child in found.children() if self._contents.holds(_path(child.digest))]
+        new = {child.digest: self._document(child, depth - 1) for child in here}
+        changed = {str(old): str(stored.digest) for old, stored in new.items() if old != stored.digest}
+        if not changed:
+            return found.value
+        children = [new.get(child.digest, child) for child in found.children()]
+        return {**found.value, "manifests": [_speaking_of(child, changed).to_json() for child in children]}
+
+    def _manifest(self, found: Document) -> dict[str, Any]:
+        config, *layers = found.blobs()
+        if found.artifact is not None:
+            for blob in found.blobs():
+                self._verbatim(blob)
+            return found.value
+        self._verbatim(config)
+        held = [self._contents.holds(_path(layer.digest)) for layer in layers]
+        stored = [self._contents.layer(_path(layer.digest)) if here else None
+                  for layer, here in zip(layers, held, strict=True)]
+        _check_diff_ids(image_of(found, self._contents.document(_path(config.digest))), stored)
+        now = [_now(layer, one) for layer, one in zip(layers, stored, strict=True)]
+        return found.value if now == layers else _with_layers(found, now)
+
+    def _verbatim(self, blob: Descriptor) -> None:
+        """Whatever it is, as it is. What is not here may be in a registry, or missing: others say so."""
+        if self._contents.holds(_path(blob.digest)):
+            self._contents.store_as_it_is(_path(blob.digest), blob)
+
+    def _of_saved(self, saved: _Saved) -> Descriptor:
+        """The manifest of an image for which the archive has none."""
+        config = self._contents.document(saved.config)
+        layers = [self._contents.layer(name) for name in saved.layers]
+        described = self._layout.put_bytes(media.OCI_CONFIG, config)
+        manifest = {"schemaVersion": 2, "mediaType": media.OCI_MANIFEST, "config": described.to_json(),
+                    "layers": [layer.descriptor.to_json() for layer in layers]}
+        data = canonical_json(manifest)
+        stored = Descriptor(media.OCI_MANIFEST, Digest.of(data), len(data))
+        _check_diff_ids(image_of(Document(stored, data), config), layers)
+        return self._layout.put_bytes(media.OCI_MANIFEST, data)
+
+
+def _speaking_of(entry: Descriptor, changed: Mapping[str, str]) -> Descriptor:
+    """An index's entry whose annotations name the new digests: attestations say so which image they are about."""
+    return replace(entry, annotations={key: changed.get(text, text) for key, text in entry.annotations.items()})
+
+
+def _check_diff_ids(image: Image, layers: Iterable[StoredLayer | None]) -> None:
+    for layer, (_, diff_id) in zip(layers, image.layers, strict=True):
+        if layer is not None and layer.diff_id != diff_id:
+            raise ImageError(f"a layer in the archive is {layer.diff_id}, but its config says {diff_id}", hint=HINT)
+
+
+def _now(layer: Descriptor, stored: StoredLayer | None) -> Descriptor:
+    """``layer`` in the form that it has now."""
+    if stored is None or stored.descriptor.digest == layer.digest:
+        return layer
+    new = stored.descriptor
+    return replace(layer, media_type=new.media_type, digest=new.digest, size=new.size)
+
+
+def _with_layers(found: Document, layers: Sequence[Descriptor]) -> dict[str, Any]:
+    """The manifest with ``layers``. It stays Docker's unless they are zstd, which Docker's manifests can not hold."""
+    if found.value.get("mediaType") != media.DOCKER_MANIFEST:
+        return {**found.value, "layers": [layer.to_json() for layer in layers]}
+    if any(layer.media_type == media.OCI_LAYER_ZSTD for layer in layers):
+        config = replace(found.config, media_type=media.OCI_CONFIG).to_json()
+        return {**found.value, "mediaType": media.OCI_MANIFEST, "config": config,
+                "layers": [layer.to_json() for layer in layers]}
+    types = [_DOCKER_GZIP.get(layer.media_type, layer.media_type) for layer in layers]
+    docker = [replace(layer, media_type=kind).to_json() for layer, kind in zip(layers, types, strict=True)]
+    return {**found.value, "layers": docker}
+
+
+# Docker's manifest.json
+
+
+def _saved(contents: Contents) -> list[_Saved]:
     value = document.parse(b'{"entries":%s}' % contents.document("manifest.json"), "manifest.json")["entries"]
     if not isinstance(value, list):
         raise ImageError("manifest.json in the archive is not a list", hint=HINT)
-    return [_docker_entry(entry) for entry in value]
+    return [_saved_image(entry) for entry in value]
 
 
-def _docker_entry(value: Any) -> _Entry:
+def _saved_image(value: Any) -> _Saved:
     entry = value if isinstance(value, dict) else {}
     config, layers, tags = entry.get("Config"), entry.get("Layers") or [], entry.get("RepoTags") or []
     if not isinstance(config, str) or not _are_strings(layers) or not _are_strings(tags):
         raise ImageError("manifest.json in the archive has an entry without Config or Layers", hint=HINT)
-    return _Entry(config, tuple(layers), _references(tags))
-
-
-def _oci_entries(contents: Contents) -> list[_Entry]:
-    names: dict[Digest, list[str]] = {}
-    for descriptor in _manifests(contents):
-        names.setdefault(descriptor.digest, []).extend(filter(None, [descriptor.annotations.get(FULL_NAME)]))
-    return [_oci_entry(contents, digest, _references(tags)) for digest, tags in names.items()]
-
-
-def _manifests(contents: Contents) -> list[Descriptor]:
-    index = document.parse_index(contents.document("index.json"), media.OCI_INDEX)
-    return [entry for entry in document.descriptors(index, "manifests") if entry.media_type in media.MANIFESTS]
-
-
-def _oci_entry(contents: Contents, digest: Digest, references: tuple[Reference, ...]) -> _Entry:
-    manifest = document.parse(contents.document(_path(digest)), "the manifest in the archive")
-    config = Descriptor.from_json(manifest.get("config"))
-    layers = document.descriptors(manifest, "layers")
-    return _Entry(_path(config.digest), tuple(_path(layer.digest) for layer in layers), references)
-
-
-def _image(entry: _Entry, contents: Contents) -> Image:
-    config = contents.document(entry.config)
-    layers = [contents.layer(name) for name in entry.layers]
-    descriptor = Descriptor(media.OCI_CONFIG, Digest.of(config), len(config))
-    manifest = {"schemaVersion": 2, "mediaType": media.OCI_MANIFEST, "config": descriptor.to_json(),
-                "layers": [layer.descriptor.to_json() for layer in layers]}
-    data = _original(contents, descriptor, layers) or canonical_json(manifest)
-    image = parse_image(Descriptor(media.OCI_MANIFEST, Digest.of(data), len(data)), data, config)
-    for layer, (_, diff_id) in zip(layers, image.layers, strict=True):
-        if layer.diff_id != diff_id:
-            raise ImageError(f"a layer in the archive is {layer.diff_id}, but its config says {diff_id}", hint=HINT)
-    return image
-
-
-def _original(contents: Contents, config: Descriptor, layers: Sequence[StoredLayer]) -> bytes | None:
-    """The archive's own OCI manifest, if it says the same: then the image keeps its digest."""
-    wanted = [(blob.digest, blob.size) for blob in (config, *(layer.descriptor for layer in layers))]
-    for descriptor in _manifests(contents) if "index.json" in contents else ():
-        if descriptor.media_type != media.OCI_MANIFEST or _path(descriptor.digest) not in contents:
-            continue
-        data = contents.document(_path(descriptor.digest))
-        manifest = document.parse_manifest(data, media.OCI_MANIFEST)
-        found = [Descriptor.from_json(manifest.get("config")), *document.descriptors(manifest, "layers")]
-        if [(blob.digest, blob.size) for blob in found] == wanted:
-            return data
-    return None
+    return _Saved(config, tuple(layers), _references(tag for tag in tags if not tag.startswith(_NONE)))
 
 
 def _references(tags: Iterable[str]) -> tuple[Reference, ...]:

@@ -7,7 +7,7 @@ that do not know the annotation pass over it. The manifest's base.name (image-sp
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import UsageError
 from assembler.image.annotations import BASE_NAME
@@ -36,13 +36,19 @@ def with_origins(descriptor: Descriptor, origins: Iterable[Reference]) -> Descri
 
 def origins(listed: Descriptor, image: Image | None = None) -> tuple[Reference, ...]:
     """The repositories, without tags, that may hold blobs of ``image``'s base. ``listed`` is index.json's entry."""
+    return told_origins(listed, image.manifest if image is not None else {})
+
+
+def told_origins(listed: Descriptor, manifest: dict[str, Any]) -> tuple[Reference, ...]:
+    """The same for a manifest as JSON, which may be anything."""
     names = [
         f"{key.removeprefix(_SOURCE)}/{repository}"
         for key, value in listed.annotations.items()
         if key.startswith(_SOURCE)
         for repository in value.split(",")
     ]
-    base = (image.manifest.get("annotations") or {}).get(BASE_NAME) if image is not None else None
+    annotations = manifest.get("annotations")
+    base = annotations.get(BASE_NAME) if isinstance(annotations, dict) else None
     found = (_repository(name) for name in [*names, *([base] if isinstance(base, str) else [])])
     return tuple(dict.fromkeys(origin for origin in found if origin is not None))
 

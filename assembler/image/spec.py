@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from assembler.errors import ImageError
-from assembler.layer.codecs import CODECS
 from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.moment import RFC_3339
@@ -126,24 +125,6 @@ class Config(_Document):
     rootfs: RootFs
     history: list[History] | None = None
 
-
-_NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v1.tar"
-_DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
-
-
-
-def _types(oci: str, docker: str) -> dict[str, str]:
-    """Every media type that begins so, and the codec that it promises."""
-    codecs = CODECS.values()
-    of_docker = {docker + codec.docker_suffix: codec.name for codec in codecs if codec.docker_suffix is not None}
-    return {**{oci + codec.suffix: codec.name for codec in codecs}, **of_docker}
-
-
-FOREIGN_TYPES = _types(_NONDISTRIBUTABLE, _DOCKER_FOREIGN)
-"""Layers that may stay where their urls say (image-spec layer.md, "Non-Distributable Layers")."""
-
-LAYER_TYPES = {**_types(media.OCI_LAYER, media.DOCKER_LAYER), **FOREIGN_TYPES}
-"""The layers that engines run, and the compression that each type promises."""
 
 _SCHEMA_1 = {"fslayers", "history"}
 _KEYS = {key.lower(): key for key in (*Index.model_fields, *Manifest.model_fields)}

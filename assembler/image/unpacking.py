@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assembler.errors import ImageError
-from assembler.image import spec
+from assembler.image.artifact import LAYERS
 from assembler.image.inventory import Findings, reason, where_of
 from assembler.layer.check import check_layer
 from assembler.layer.decompress import decompress
@@ -55,7 +55,7 @@ def _check(
     file: Readable, media_type: str, diff_id: Digest | None, below: Files, where: str, findings: Findings
 ) -> None:
     packed = decompress(file)
-    if packed.codec != spec.LAYER_TYPES.get(media_type, packed.codec):
+    if packed.codec != LAYERS.get(media_type, packed.codec):
         findings.note("error", where, f"its type is {media_type}, its compression {packed.codec}")
     plain = _Hashed(packed, diff_id.algorithm if diff_id is not None else "sha256")
     for finding in check_layer(plain, below, where):

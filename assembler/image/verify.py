@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assembler.errors import ImageError
 from assembler.image import document, spec
 from assembler.image.annotations import DOCKER_ATTESTATION, FULL_NAME, REF_NAME
+from assembler.image.artifact import LAYERS, is_elsewhere
 from assembler.image.choose import platform_of
 from assembler.image.config import count_layers
 from assembler.image.inventory import Findings, Inventory, reason, where_of
@@ -209,8 +210,7 @@ class _LayoutCheck:
             if layer is None:
                 whole.append(None)
                 continue
-            is_foreign = layer.media_type in spec.FOREIGN_TYPES and bool(layer.extra.get("urls"))
-            may_lack = is_foreign or (is_thin and number < len(layers))
+            may_lack = is_elsewhere(layer) or (is_thin and number < len(layers))
             is_whole = self._blobs.use(layer, where, may_lack=may_lack)
             lacking += may_lack and layer.digest not in self._blobs.sizes
             whole.append(layer if is_whole else None)
@@ -230,7 +230,7 @@ class _LayoutCheck:
         if why is None:
             return True
         where = where_of(mention.descriptor.digest)
-        if any(layer is not None and layer.media_type in spec.LAYER_TYPES for layer in layers):
+        if any(layer is not None and layer.media_type in LAYERS for layer in layers):
             self._note("error", where, f"engines see no image in it, because {why}; yet its layers are an image's")
             return True
         if not _is_attestation(mention.descriptor):
@@ -238,7 +238,7 @@ class _LayoutCheck:
         return False
 
     def _layer_type(self, layer: Descriptor, where: str, media_type: str) -> None:
-        if layer.media_type not in spec.LAYER_TYPES:
+        if layer.media_type not in LAYERS:
             self._note("error", where, f"a layer is {layer.media_type}, which engines do not run")
         elif media_type == media.DOCKER_MANIFEST and layer.media_type == media.OCI_LAYER_ZSTD:
             self._note("error", where, "a zstd layer in a manifest of Docker's type, which podman refuses")

@@ -1,8 +1,8 @@
 """Where an image is, as people write it. The names are those of skopeo and podman (containers-transports(5)).
 
     oci:DIRECTORY[:NAME]       an OCI layout, NAME being one image in it
-    oci-archive:FILE           an archive in either form; both are told apart by what is in them
-    docker-archive:FILE
+    oci-archive:FILE[:NAME]    an archive, NAME being one image in it (a tag, or whatever it was saved as)
+    docker-archive:FILE[:REFERENCE]    the same, as Docker knows it; what is in a file that is there tells both apart
     docker-daemon:REFERENCE    an image that the local Docker has
     containers-storage:REFERENCE    an image that the local podman has
     docker://REFERENCE         an image in a registry
@@ -37,13 +37,15 @@ class Store(StrEnum):
 class Place:
     """``where`` is a path of a layout or an archive, else a reference or an engine's id of an image.
 
-    ``name`` chooses from a layout of several images. ``engine`` is set exactly for ``Store.ENGINE``.
+    ``name`` chooses from a layout or an archive of several images, and is what a target calls its image.
+    ``engine`` is set exactly for ``Store.ENGINE``. ``for_docker``: an archive that holds single images.
     """
 
     store: Store
     where: str
     name: str | None = None
     engine: EngineName | None = None
+    for_docker: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Place:
@@ -60,22 +62,24 @@ class Place:
         return cls(Store.ARCHIVE if text.endswith(".tar") else Store.LAYOUT, text)
 
     @classmethod
+    def told(cls, where: str | Path) -> Place:
+        """As a recipe has it once it is read: a layout's path, or a reference unless its beginning says otherwise."""
+        if isinstance(where, Path):
+            return cls(Store.LAYOUT, str(where))
+        return cls._prefixed(where) or cls(Store.REGISTRY, where)
+
+    @classmethod
     def _prefixed(cls, text: str) -> Place | None:
         transport, colon, rest = text.partition(":")
         if transport == "docker" and rest.startswith("//"):
             return cls(Store.REGISTRY, str(Reference.parse(rest[2:])))
         if colon and rest and transport in _ENGINES:
             return cls(Store.ENGINE, rest, engine=_ENGINES[transport])
-        if colon and rest and transport in ("oci-archive", "docker-archive"):
-            return cls(Store.ARCHIVE, rest)
-        if colon and rest and transport == "oci":
-            return cls._layout(rest)
+        if colon and rest and transport in ("oci", "oci-archive", "docker-archive"):
+            path, name = _split(rest)
+            store = Store.LAYOUT if transport == "oci" else Store.ARCHIVE
+            return cls(store, path, name, for_docker=transport == "docker-archive")
         return None
-
-    @classmethod
-    def _layout(cls, text: str) -> Place:
-        path, _, name = text.partition(":")
-        return cls(Store.LAYOUT, text) if not name or Path(text).is_dir() else cls(Store.LAYOUT, path, name)
 
     @classmethod
     def _bare(cls, text: str) -> Place:
@@ -94,8 +98,19 @@ class Place:
         return Path(self.where)
 
     @property
+    def directory(self) -> Path | None:
+        """A layout's."""
+        return self.path if self.store is Store.LAYOUT else None
+
+    @property
     def reference(self) -> Reference:
         return Reference.parse(self.where)
 
     def __str__(self) -> str:
         return f"{self.where}:{self.name}" if self.name else self.where
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    """``PATH:NAME``, unless there is something at a path with a colon in it."""
+    path, _, name = text.partition(":")
+    return (path, name) if name and not Path(text).exists() else (text, None)

@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from imagemaking import add_image, run, tarball
 
 from assembler.errors import ImageError
 from assembler.image.archive import write_archive
-from assembler.image.image import Image
+from assembler.image.image import Image, read_image
 from assembler.image.layout import Layout
-from assembler.image.load import Loaded, read_archive
+from assembler.image.listing import group, references
+from assembler.image.load import read_archive
 from assembler.layer.compress import compressor
 from assembler.model.digest import Digest
 from assembler.model.oci import canonical_json
@@ -46,8 +48,15 @@ def archive(layout: Layout, image: Image, *references: Reference, plain_layers: 
     return sink.getvalue()
 
 
+@dataclass(frozen=True)
+class Loaded:
+    image: Image
+    references: tuple[Reference, ...]
+
+
 def load(data: bytes, layout: Layout, codec: str = "zstd") -> list[Loaded]:
-    return read_archive(io.BytesIO(data), layout, lambda: compressor(codec))
+    entries = read_archive(io.BytesIO(data), layout, lambda: compressor(codec))
+    return [Loaded(read_image(layout, alike[0]), references(alike)) for alike in group(entries)]
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd", "none"])

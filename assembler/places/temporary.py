@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def scratch_layout(place: Path) -> Iterator[Layout]:
+def temporary_layout(place: Path) -> Iterator[Layout]:
     """An empty layout below the directory ``place``, which is made if need be."""
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place, prefix="scratch-") as directory:

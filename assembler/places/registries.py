@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 from assembler.errors import RegistryError
 from assembler.registry.client import connect
 from assembler.registry.lookup import find_credential
-from assembler.registry.reading import fetch_image, stream_blob
+from assembler.registry.reading import stream_blob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from assembler.image.image import Image
     from assembler.image.store import BlobStore
     from assembler.model.oci import Descriptor
-    from assembler.model.platform import Platform
     from assembler.model.reference import Reference
     from assembler.registry.client import RegistryClient
     from assembler.registry.lookup import CredentialSources
@@ -55,24 +53,42 @@ class Registries:
     @contextmanager
     def holder(self, blob: Descriptor, origins: Sequence[Reference]) -> Iterator[Repository]:
         """The first of ``origins`` that has ``blob``. RegistryError when none has."""
+        with self.find(blob, origins) as repository:
+            if repository is None:
+                places = ", ".join(origin.name for origin in origins) or "no registry is known that has it"
+                raise RegistryError(
+                    f"the base's layer {blob.digest} ({blob.size} bytes) was looked for in vain: {places}",
+                    hint="Was the base removed from its registry? Build on one that is there.",
+                )
+            yield repository
+
+    @contextmanager
+    def find(self, blob: Descriptor, origins: Sequence[Reference]) -> Iterator[Repository | None]:
+        """The first of ``origins`` that has ``blob``, if one has."""
         for origin in origins:
             with self.repository(origin) as repository:
                 if repository.has_blob(blob):
                     yield repository
                     return
-        places = ", ".join(origin.name for origin in origins) or "no registry is known that has it"
-        raise RegistryError(f"the base's layer {blob.digest} ({blob.size} bytes) was looked for in vain: {places}",
-                            hint="Was the base removed from its registry? Build on one that is there.")
-
-    def image(self, reference: Reference, platform: Platform | None) -> Image:
-        """Manifest and config: all that is read of it."""
-        with self.repository(reference) as repository:
-            return fetch_image(repository, reference.identifier, platform)
+        yield None
 
     def fetch(self, blob: Descriptor, origins: Sequence[Reference], store: BlobStore,
               advance: Callable[[int], object] = int) -> None:
         """Downloads ``blob`` into ``store``, checked."""
-        with self.holder(blob, origins) as repository, store.new_blob(algorithm=blob.digest.algorithm) as writer:
-            for piece in stream_blob(repository, blob):
-                advance(writer.write(piece))
-            writer.commit(blob.digest)
+        with self.holder(blob, origins) as repository:
+            _download(repository, blob, store, advance)
+
+    def fetch_if_there(self, blob: Descriptor, origins: Sequence[Reference], store: BlobStore) -> None:
+        """The same for a blob that may be in none of them."""
+        with self.find(blob, origins) as repository:
+            if repository is not None:
+                _download(repository, blob, store, int)
+
+
+def _download(
+    repository: Repository, blob: Descriptor, store: BlobStore, advance: Callable[[int], object]
+) -> None:
+    with store.new_blob(algorithm=blob.digest.algorithm) as writer:
+        for piece in stream_blob(repository, blob):
+            advance(writer.write(piece))
+        writer.commit(blob.digest)
