@@ -24,7 +24,7 @@ from assembler.image.layout import Layout
 from assembler.model.size import human
 from assembler.places.world import World
 from assembler.recipe.lint import warnings
-from assembler.report.meter import Meter
+from assembler.report.meter import Directories, Meter
 from assembler.report.table import idle_rules
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _files(
     """What the images are made of, and what it cost."""
     if engine is None:
         with still(recipe, bases, options.output) as capture:
-            yield capture, Meter(None, {}, None, options.clock)
+            yield capture, Meter(Directories(), options.clock)
         return
     base = bases.environment(recipe.base, engine)
     spec = _container(recipe, base, bases.platform, sources, options)
@@ -136,7 +136,8 @@ def _files(
         if warning := check_container_tmp(session.mount_table):
             progress.warn(warning)
         _write_files(session, recipe)
-        meter = Meter(_upper(session), session.scratch_directories(), engine.disk, options.clock, session.size_rw)
+        places = Directories(_upper(session), scratch=session.scratch_directories(), disk=engine.disk)
+        meter = Meter(places, options.clock, session.size_rw)
         _run_steps(session, recipe, meter, progress)
         reader = Reader(session, base, recipe.images, options.output, progress)
         with session.paused(), reader.capture(options.way) as capture:

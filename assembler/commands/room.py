@@ -20,18 +20,23 @@ _OUTPUT_LEAST: Final = 200_000_000
 
 
 def check_room(engine: Engine, output: Path, progress: Progress) -> None:
-    """Warns where it may get tight, and raises EngineError where it can't work."""
-    peak, written = _needed(output)
-    for warning in (check_engine_room(engine, peak), check_disk_room(output.absolute(), written, "the image")):
+    """Warns where it may get tight, and raises EngineError where it cannot work."""
+    held, peak, written = _needed(output)
+    for warning in (check_engine_room(engine, held, peak), check_disk_room(output.absolute(), written, "the image")):
         if warning:
             progress.warn(warning)
 
 
-def _needed(output: Path) -> tuple[int, int]:
-    """Bytes on the engine's disk, and in the layout."""
+def _needed(output: Path) -> tuple[int, int, int]:
+    """Bytes on the engine's disk after a step, at the peak, and in the layout.
+
+    What the former build still had after a step was counted file by file. Its peak was not always: in the records of
+    imgasm 0.1 it may be the neighbours', too.
+    """
     try:
         former = BuildRecord.load(output)
     except ImgasmError:
-        return _ENGINE_LEAST, _OUTPUT_LEAST
+        return _ENGINE_LEAST, 0, _OUTPUT_LEAST
+    held = max(((step.layer or 0) + (step.scratch or 0) for step in former.steps), default=0)
     peak = max((step.peak or 0 for step in former.steps), default=0)
-    return max(peak, _ENGINE_LEAST), sum(image.compressed for image in former.images)
+    return max(held, _ENGINE_LEAST), peak, sum(image.compressed for image in former.images)

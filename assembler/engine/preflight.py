@@ -35,14 +35,17 @@ def free_bytes(path: Path) -> int | None:
     return None
 
 
-def check_engine_room(engine: Engine, needed: int) -> str | None:
-    """``needed`` bytes on the disk where the engine keeps its containers. None also where that disk can't be seen."""
+def check_engine_room(engine: Engine, needed: int, peak: int = 0) -> str | None:
+    """``needed`` bytes on the disk where the engine keeps its containers, for a moment ``peak``.
+
+    None also where that disk cannot be seen. Only ``needed`` is sure enough to be an error.
+    """
     free = free_bytes(engine.disk) if engine.disk else None
-    if free is None or free >= 2 * needed:
+    if free is None or free >= 2 * max(needed, peak):
         return None
     if free >= needed:
         return (f"{engine.name} has {human(free)} left on its disk ({engine.info.root}); "
-                f"the build may need {human(needed)} of them")
+                f"the build may need {human(max(needed, peak))} of them")
     raise EngineError(
         f"{engine.name} has only {human(free)} left on its disk ({engine.info.root}), "
         f"and the build needs about {human(needed)}",

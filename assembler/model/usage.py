@@ -13,12 +13,12 @@ class StepUsage:
     ``added``     bytes of files that are new or were written again in this step: what a Dockerfile's RUN layer of this
                   step would hold, uncompressed
     ``removed``   bytes of files of earlier steps that are gone, or were replaced, after this step
-    ``peak``      the most that the writable layer and scratch held during the step
+    ``peak``      the most that the writable layer and scratch were seen to hold during the step: a lower bound
     ``transient`` written and deleted again within the step, as far as the peak shows it (a lower bound)
     ``scratch``   bytes on the scratch volumes after the step
     ``scratch_added``  what ``added`` is for the layer: a Dockerfile, which has no scratch, would keep these bytes too
-    ``curve``     what layer and scratch held at equal distances during the step, an estimate of ``peak``'s kind
-    ``free_min``  free bytes on the engine's disk at its lowest during the step
+    ``curve``     what layer and scratch were seen to hold at equal distances during the step
+    ``free_min``  free bytes on the engine's whole disk at its lowest during the step, whoever wrote there
     """
 
     name: str

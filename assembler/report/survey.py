@@ -15,7 +15,7 @@ import os
 import stat
 import subprocess
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,12 @@ _ARGUMENTS = 512 * 1024
 """Bytes of directory names for one find: a quarter of the 2 MB that Linux allows by default."""
 
 
+BASE: Final = -1
+"""Stands for a step: the file is the base's, and no layer holds it."""
+
+
 class Seen(NamedTuple):
-    """One name as it was at the last look. ``step`` is the step that gave it the content it has."""
+    """One name as it was at the last look. ``step`` is the step that gave it the content it has, or :data:`BASE`."""
 
     format: int
     inode: int
@@ -71,17 +75,21 @@ class Survey:
 
     Changes are recognised by ctime, which no program can set; a machine whose clock is set back during a build
     hides what is written until the clock has caught up.
+
+    ``with_base`` says that what is there at first are the base's files: they count only when they change, as an
+    overlay would copy them up. ``size`` is what the layer holds, ``base`` what the base's files held at first.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, with_base: bool = False) -> None:
         self._root = os.fsencode(root)
         self._directories: dict[bytes, dict[bytes, Seen]] = {}
         self._touched: dict[bytes, Seen | None] = {}
         self._newest = 1
-        self._step: int | None = None
+        self._step: int | None = BASE if with_base else None
         self._can_ask = _find_is_gnu()
         self.size = 0
         self._adopt(b"")
+        self.base = _content({seen.inode: seen for _, seen in self}) if with_base else 0
         self._settle()
 
     def commit(self, step: int | None) -> Change:
@@ -91,6 +99,11 @@ class Survey:
             if directory in self._directories:
                 self._relist(directory)
         return self._settle()
+    @property
+    def entries(self) -> int:
+        """How many names there are."""
+        return sum(map(len, self._directories.values()))
+
     def __iter__(self) -> Iterator[tuple[bytes, Seen]]:
         for directory, names in self._directories.items():
             prefix = directory + b"/" if directory else b""
@@ -100,7 +113,7 @@ class Survey:
     def step_of(self, path: bytes) -> int | None:
         """The step that wrote ``path`` last; None for what was there before the first, or isn't there."""
         seen = self._get(path)
-        return seen.step if seen else None
+        return seen.step if seen and seen.step != BASE else None
 
     def _get(self, path: bytes) -> Seen | None:
         directory, _, name = path.rpartition(b"/")
@@ -118,7 +131,7 @@ class Survey:
                 after[name] = then
             else:
                 if now.holds_content_of(then) or _same_directory(then, now):
-                    now = after[name] = now._replace(step=then.step)
+                    now = after[name] = now._replace(step=None if then.step == BASE else then.step)
                 self._note(prefix + name, then, now)
         for name, then in before.items():
             self._note(prefix + name, then, None)
@@ -169,8 +182,8 @@ class Survey:
 
     def _change(self) -> Change:
         """By inode, not by path: so a file with two names counts once, and one that was only renamed is not lost."""
-        gone = {then.inode: then for then in self._touched.values() if then}
-        came = {now.inode: now for now in map(self._get, self._touched) if now}
+        gone = {then.inode: then for then in self._touched.values() if then and then.step != BASE}
+        came = {now.inode: now for now in map(self._get, self._touched) if now and now.step != BASE}
         discarded: dict[int | None, int] = {}
         for inode, then in gone.items():
             now = came.get(inode)
