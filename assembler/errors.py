@@ -108,17 +108,6 @@ class FileError(ImgasmError):
         return cls(f"{named}: {reason}" if named else reason, hint=_REMEDIES.get(error.errno or 0))
 
 
-@contextmanager
-def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Adds ``path`` to an OSError that names no file: ``write`` and ``fsync`` raise those."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            error.filename = os.fspath(path)
-        raise
-
-
 _ROOM: Final = "Free some space there, or write to another place: --output, IMGASM_CACHE and TMPDIR choose one."
 _PERMISSION: Final = "Check who owns the file and its directory, or run this as a user who may use them."
 

@@ -12,7 +12,8 @@ import typer
 
 from assembler.cli.options import Json
 from assembler.cli.show import drawn, emit, emit_json
-from assembler.errors import FileError, UsageError, naming
+from assembler.errors import FileError, UsageError
+from assembler.files import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ This is imported before anything else, and imports next to nothing itself.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from assembler.cli import signals, streams
 
@@ -66,15 +66,25 @@ def _of_click(error: BaseException) -> int:
     """Click's own errors and exits. Typer may carry its own copy of Click, so they are known by what they can do."""
     from assembler.cli.terminal import Terminal
 
-    if hasattr(error, "show") and hasattr(error, "format_message"):
-        error.show()
-        return 2
-    if type(error).__name__ == "Exit":
+    kind = type(error).__name__
+    if kind == "Exit":
         return int(getattr(error, "exit_code", 0))
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
+    if kind == "NoArgsIsHelpError":
+        sys.stderr.write(f"{error.format_message()}\n")  # type: ignore[attr-defined]
+        return 2
+    if isinstance(error, KeyboardInterrupt) or kind == "Abort":
         return 130
-    Terminal().fail(_fault(error))
-    return 1
+    told = _usage(error) if hasattr(error, "format_message") else _fault(error)
+    Terminal().fail(told)
+    return told.exit_code
+
+
+def _usage(error: Any) -> ImgasmError:
+    from assembler.errors import UsageError
+
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "imgasm"
+    return UsageError(error.format_message().rstrip("."), hint=f"`{command} --help` lists what it takes.")
 
 
 def _fault(error: BaseException) -> ImgasmError:

@@ -80,8 +80,9 @@ def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
     out: it is sent again a moment later."""
     if isinstance(unraisable.exc_value, Signalled):
         _handle(_raise)
-        from threading import Timer
+        import threading
 
-        Timer(0.02, signal.raise_signal, [unraisable.exc_value.number]).start()
+        main = threading.main_thread().ident
+        threading.Timer(0.02, signal.pthread_kill, [main, unraisable.exc_value.number]).start()
     else:
         sys.__unraisablehook__(unraisable)

@@ -32,7 +32,7 @@ def mend() -> None:
     elif isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors="imgasm")
     encoding = sys.stdout.encoding if sys.stdout is not None else "utf-8"
-    raw = _Output(is_closed=1 in closed)
+    raw = _Output(1, "w", closefd=False)
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="imgasm",
                                   line_buffering=raw.isatty())  # fmt: skip
 
@@ -52,11 +52,13 @@ def give_up() -> None:
 
 
 def _fill(number: int) -> bool:
-    """Opens /dev/null as descriptor ``number`` if that is closed; the lowest free one is what the system gives."""
+    """Opens /dev/null as descriptor ``number`` if that is closed; the lowest free one is what the system gives.
+
+    Standard output so that it still cannot be written: what is printed there would be lost without a word."""
     try:
         os.fstat(number)
     except OSError:
-        opened = os.open(os.devnull, os.O_RDWR)
+        opened = os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
         assert opened == number
         os.set_inheritable(opened, True)
         return True
@@ -66,13 +68,7 @@ def _fill(number: int) -> bool:
 class _Output(io.FileIO):
     """Standard output whose errors are those of imgasm, whoever writes to it."""
 
-    def __init__(self, *, is_closed: bool) -> None:
-        super().__init__(1, "w", closefd=False)
-        self._is_closed = is_closed
-
     def write(self, data: ReadableBuffer, /) -> int:
-        if self._is_closed:
-            raise FileError("standard output is closed", hint="Redirect it to a file, or to /dev/null.")
         try:
             return super().write(data)
         except BrokenPipeError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +12,7 @@ from assembler.changeset.overlay import Unreadable
 from assembler.changeset.rules import Rules
 from assembler.engine.overlay import OverlayDirs
 from assembler.errors import EngineError
+from assembler.files import spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,13 +72,13 @@ class Reader:
     @contextmanager
     def _exports(self) -> Iterator[Capture]:
         kept = [pattern for image in self.images if image.onto != "base" for pattern in image.keep or ("**",)]
-        with tempfile.NamedTemporaryFile(dir=self.spool, prefix=".spool-") as spool:
+        with spool(self.spool) as contents:
             yield of_exports(
                 lambda: self.session.engine.export_image(
                     self.base, self.session.spec.build, self.progress.warn
                 ),
                 self.session.export,
                 self.session.mounts(),
-                spool,  # type: ignore[arg-type]  # a BinaryIO in all but name
+                contents,
                 Rules.of_patterns(kept),
             )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from assembler import files
 from assembler.changeset.capture import Capture
 from assembler.changeset.follow import directory_at, place_of
 from assembler.changeset.tarball import TarTree, candidates, is_directory
@@ -39,10 +39,10 @@ def still(recipe: Recipe, bases: Bases, spool: Path) -> Iterator[Capture]:
                           hint="Sources are mounted while steps run; a [[file]] goes into the image by itself.")
     below = bases.open_layers(bases.whole(recipe.base))
     base = _read(below)
-    with tempfile.NamedTemporaryFile(dir=spool, prefix=".spool-") as file:
+    with files.spool(spool) as file:
         layers = [*below, lambda: io.BytesIO(_tar(recipe.files, base))] if recipe.files else below
         final = _read(layers) if recipe.files else base
-        final.fetch = _Contents(layers, final, file)  # type: ignore[arg-type]  # a BinaryIO in all but name
+        final.fetch = _Contents(layers, final, file)
         changed = dict(candidates(final, base)) if recipe.files else {}
         yield Capture("layers", final, base, frozenset(), changed)
 

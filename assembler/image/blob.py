@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -10,7 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
-from assembler.errors import ImageError
+from assembler.errors import FileError, ImageError
+from assembler.files import sync_directory
 from assembler.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -109,23 +109,6 @@ def remove_abandoned(root: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Writes ``data`` to ``path``: a reader sees the old bytes or the new ones, also after a power cut."""
-    descriptor, temporary = _temporary(path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(descriptor, 0o644)
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise no_room(error, path.parent) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_directory(path.parent)
-
-
 def _temporary(directory: Path) -> tuple[int, Path]:
     try:
         descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=directory)
@@ -134,15 +117,6 @@ def _temporary(directory: Path) -> tuple[int, Path]:
     return descriptor, Path(name)
 
 
-def sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def no_room(error: OSError, root: Path) -> ImageError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ImageError(f"the disk that holds {root} is full", hint="Free some space, or write to another disk.")
-    return ImageError(f"{root} can not be written: {error.strerror}", hint="Check its permissions and its file system.")
+def no_room(error: OSError, root: Path) -> FileError:
+    """What could not be written below ``root``."""
+    return FileError.of(error, str(root))

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError
+from assembler.files import replace_file
 from assembler.image import document
-from assembler.image.blob import no_room, remove_abandoned, replace_file
+from assembler.image.blob import TEMPORARY, no_room, remove_abandoned
 from assembler.image.listing import entry_called, find, merged
 from assembler.image.store import BlobStore
 from assembler.model import media
@@ -46,7 +47,7 @@ class Layout(BlobStore):
         layout = cls(root)
         with layout._locked():
             if not (root / "oci-layout").exists():
-                replace_file(root / "oci-layout", _VERSION)
+                replace_file(root / "oci-layout", _VERSION, prefix=TEMPORARY)
             if not (root / "index.json").exists():
                 layout._write_index([])
         return cls.open(root)
@@ -126,7 +127,7 @@ class Layout(BlobStore):
         if self.is_file("index.json"):
             value = document.parse_index(self.read_file("index.json", INDEX_CAP), media.OCI_INDEX)
         value["manifests"] = [entry.to_json() for entry in manifests]
-        replace_file(self.root / "index.json", canonical_json(value))
+        replace_file(self.root / "index.json", canonical_json(value), prefix=TEMPORARY)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from assembler.errors import ImageError
+from assembler.files import sync_directory
 from assembler.image import document
-from assembler.image.blob import BlobWriter, no_room, sync_directory
+from assembler.image.blob import BlobWriter, no_room
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor
 

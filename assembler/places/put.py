@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.errors import ImageError, UsageError
+from assembler.files import whole_file
 from assembler.image.annotations import FULL_NAME, REF_NAME
 from assembler.image.archive import write_as_it_is
-from assembler.image.blob import no_room
 from assembler.image.layout import Layout
 from assembler.image.listing import entry_called
 from assembler.model.place import Store
@@ -88,17 +85,8 @@ def _into_archive(held: HeldImage, place: Place, world: World) -> Digest:
     path, store = place.path, held.store
     assert store is not None
     image = held.image if place.for_docker else _for_docker(held, world.platform)
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            try:
-                write_as_it_is(store, held.documents, _called(held, place), image, file)
-                os.fchmod(file.fileno(), 0o644)
-                os.replace(file.name, path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise no_room(error, path) from error
+    with whole_file(path) as file:
+        write_as_it_is(store, held.documents, _called(held, place), image, file)
     return held.digest
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler.errors import RegistryError, UsageError
+from assembler.files import replace_file
 from assembler.registry.authfile import AuthFile, is_key_of
 from assembler.registry.helper import Helper, server_key
 from assembler.registry.responses import Refused
@@ -85,16 +85,7 @@ class _Document:
         """The whole file or nothing, and never readable by others in between."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = json.dumps(self._content | {"auths": self.auths}, indent="\t") + "\n"
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(self._path, text.encode(), mode=0o600)
 
 
 def _entry(credential: Credential) -> dict[str, str]:

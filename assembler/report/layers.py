@@ -138,12 +138,26 @@ def contents_of(rootfs: Rootfs) -> Contents:
     )
 
 
+def _size(layer: ImageLayer | None) -> LayerSize:
+    """None for the layer of an image that has none."""
+    if layer is None:
+        return LayerSize(digest="", diff_id="", media_type="", compressed=0, uncompressed=0, content=0)
+    return LayerSize(
+        digest=layer.digest,
+        diff_id="",
+        media_type=layer.media_type,
+        compressed=layer.compressed,
+        uncompressed=layer.uncompressed or 0,
+        content=layer.bytes or 0,
+    )
+
+
 def as_record(report: LayersReport) -> BuildRecord:
     """The image as if each layer were a step of a build: so pages, pictures, budgets and comparisons know it too.
 
     Its table holds the files of all layers. What only a build can know stays unknown.
     """
-    *below, top = report.layers
+    below, top = report.layers[:-1], report.layers[-1] if report.layers else None
     held = 0
     steps: list[StepUsage] = []
     for index, layer in enumerate(report.layers):
@@ -156,14 +170,7 @@ def as_record(report: LayersReport) -> BuildRecord:
         base=tuple(
             BaseLayer(digest=one.digest, compressed=one.compressed, uncompressed=one.uncompressed) for one in below
         ),
-        layer=LayerSize(
-            digest=top.digest,
-            diff_id="",
-            media_type=top.media_type,
-            compressed=top.compressed,
-            uncompressed=top.uncompressed or 0,
-            content=top.bytes or 0,
-        ),
+        layer=_size(top),
         kinds={},
         steps=(),
         directories=contents.directories if contents else (),

@@ -7,14 +7,13 @@ is named by its position in ``steps``; None stands for what was there before the
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import Field, ValidationError, computed_field, model_validator
 
 from assembler.errors import ImageError, UsageError
+from assembler.files import replace_file
 from assembler.model.usage import StepUsage
 from assembler.report.budget import Violation
 from assembler.report.files import FileTable
@@ -213,16 +212,7 @@ class BuildRecord(Part):
     def save(self, directory: Path) -> Path:
         """Writes the record into ``directory``, whole or not at all, and returns its path."""
         target = directory / RECORD_NAME
-        with tempfile.NamedTemporaryFile(dir=directory, prefix=".imgasm-", delete=False) as file:
-            try:
-                file.write(self.model_dump_json().encode() + b"\n")
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-                Path(file.name).rename(target)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        replace_file(target, self.model_dump_json().encode() + b"\n")
         return target
 
     @classmethod

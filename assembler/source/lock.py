@@ -7,8 +7,6 @@ them, with variables replaced: the file is the same on every machine, and can ho
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assembler.errors import SourceError
+from assembler.files import replace_file
 from assembler.model.secrets import without_userinfo
 
 
@@ -70,16 +69,5 @@ def add(path: Path, pins: Mapping[str, Pin]) -> None:
     """Writes ``pins`` beside those that are there; readers see the old file or the new one, never a part."""
     merged = {**read(path), **pins}
     sources = {source: {"sha256": pin.sha256, "size": pin.size} for source, pin in sorted(merged.items())}
-    _replace(path, json.dumps({"sources": sources, "version": 1}, indent=2, ensure_ascii=False) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
-            temporary.write(text)
-            temporary.flush()
-            os.fsync(temporary.fileno())
-        os.chmod(temporary.name, 0o644)
-        os.replace(temporary.name, path)
-    except OSError as error:
-        raise SourceError(f"the lock file {path} can not be written: {error.strerror}") from error
+    text = json.dumps({"sources": sources, "version": 1}, indent=2, ensure_ascii=False) + "\n"
+    replace_file(path, text.encode())

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from imagemaking import add_image, add_layer, run
 
-from assembler.errors import ImageError
+from assembler.errors import FileError, ImageError
 from assembler.image.annotations import FULL_NAME, REF_NAME
 from assembler.image.layout import Layout
 from assembler.model.digest import Digest
@@ -106,8 +106,9 @@ def test_a_full_disk_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ImageError, match="full"):
+    with pytest.raises(FileError, match=f"{layout.root}: No space left") as raised:
         layout.put_bytes("", b"data")
+    assert "Free some space" in (raised.value.hint or "")
     assert list(layout.blobs()) == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from assembler.errors import ImageError, UsageError
+from assembler.errors import FileError, ImageError, UsageError
 from assembler.report.part import path_text
 from assembler.report.record import RECORD_NAME, BuildRecord
 
@@ -32,7 +32,7 @@ def test_a_save_that_fails_leaves_the_former_record(tmp_path: Path, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", no_room)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(FileError, match=f"{RECORD_NAME}: No space"):
         record(remote=True).save(tmp_path)
     assert BuildRecord.load(tmp_path) == record()
     assert [file.name for file in tmp_path.iterdir()] == [RECORD_NAME]

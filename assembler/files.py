@@ -1,0 +1,94 @@
+"""Files that are whole or not there at all, and errors of the operating system that name what they are about."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from assembler.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SPOOL: Final = ".spool-"
+_OF_DISKS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Adds ``path`` to an OSError that names no file: ``write`` and ``fsync`` raise those."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+@contextmanager
+def whole_file(path: Path, *, mode: int = 0o644, prefix: str | None = None) -> Iterator[BinaryIO]:
+    """A file to write to, which replaces ``path`` when the block ends.
+
+    A reader sees the old bytes or the new ones, also after a power cut. Until then the file's name begins with
+    ``prefix``, and only its owner can read it.
+
+    FileError names ``path``: a full disk, a missing directory, missing permission.
+    """
+    prefix = prefix or f".{path.name}-"
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as file:
+            try:
+                yield file  # type: ignore[misc]  # a wrapper that is a BinaryIO in all but name
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+                os.replace(file.name, path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+        sync_directory(path.parent)
+    except OSError as error:
+        if _is_about(error, prefix):
+            raise FileError.of(error, os.fspath(path)) from error
+        raise
+
+
+@contextmanager
+def spool(directory: Path) -> Iterator[BinaryIO]:
+    """A file in ``directory`` for what does not fit into memory, gone when the block ends.
+
+    FileError names ``directory``.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=_SPOOL) as file:
+            yield file  # type: ignore[misc]  # a wrapper that is a BinaryIO in all but name
+    except OSError as error:
+        if _is_about(error, _SPOOL):
+            raise FileError.of(error, os.fspath(directory)) from error
+        raise
+
+
+def _is_about(error: OSError, prefix: str) -> bool:
+    """Is it about the temporary file whose name begins with ``prefix``? ``write`` and ``fsync`` name none."""
+    if error.filename is None:
+        return error.errno in _OF_DISKS
+    return os.path.basename(os.fsdecode(error.filename)).startswith(prefix)
+
+
+def replace_file(path: Path, data: bytes, *, mode: int = 0o644, prefix: str | None = None) -> None:
+    """Writes ``data`` to ``path`` as :func:`whole_file` does."""
+    with whole_file(path, mode=mode, prefix=prefix) as file:
+        file.write(data)
+
+
+def sync_directory(path: Path) -> None:
+    """Names in ``path`` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
