@@ -18,8 +18,8 @@ from assembler.commands.target import Target
 from assembler.commands.times import with_times
 from assembler.commands.write_image import write_images
 from assembler.engine.container import Bind, ContainerSpec
-from assembler.engine.overlay import OverlayDirs
 from assembler.engine.preflight import check_container_tmp
+from assembler.engine.writable import writable_layer
 from assembler.image.layout import Layout
 from assembler.model.size import human
 from assembler.places.world import World
@@ -136,8 +136,7 @@ def _files(
         if warning := check_container_tmp(session.mount_table):
             progress.warn(warning)
         _write_files(session, recipe)
-        places = Directories(_upper(session), scratch=session.scratch_directories(), disk=engine.disk)
-        meter = Meter(places, options.clock, session.size_rw)
+        meter = Meter(_directories(session), options.clock, session.size_rw)
         _run_steps(session, recipe, meter, progress)
         reader = Reader(session, base, recipe.images, options.output, progress)
         with session.paused(), reader.capture(options.way) as capture:
@@ -168,10 +167,16 @@ def _write_files(session: Session, recipe: Recipe) -> None:
         session.write_file(file.path, file.content, file.mode)
 
 
-def _upper(session: Session) -> Path | None:
+def _directories(session: Session) -> Directories:
     """Where the steps' bytes can be counted."""
-    found = session.overlay()
-    return found.upper if isinstance(found, OverlayDirs) else None
+    found = writable_layer(session)
+    return Directories(
+        upper=found.directory if found else None,
+        whole=found.whole if found else False,
+        scratch=session.scratch_directories(),
+        disk=session.engine.disk,
+        enter=found.enter if found else (),
+    )
 
 
 def _run_steps(session: Session, recipe: Recipe, meter: Meter, progress: Progress) -> None:

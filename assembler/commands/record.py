@@ -23,6 +23,7 @@ from assembler.report.record import (
     RecipeName,
     Tally,
 )
+from assembler.report.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,8 +72,16 @@ def make_record(
         prune=tuple(_pruned(outcomes)),
         drops=tuple(_drops(outcomes)),
         images=tuple(_image(outcome, attribution, layout) for outcome in outcomes),
-        notes=() if attribution.packages_known else (_NO_PACKAGES,),
+        notes=tuple(_notes(attribution, meter)),
     )
+
+
+def _notes(attribution: Attribution, meter: Meter) -> Iterator[str]:
+    if not attribution.packages_known:
+        yield _NO_PACKAGES
+    if meter.unseen:
+        count = counted(meter.unseen, "directory")
+        yield f"what this user cannot read, {count} of the container, is not in the steps' figures"
 
 
 def _engine(engine: EngineInfo, capture: Capture) -> EngineName:

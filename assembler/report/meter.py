@@ -43,12 +43,14 @@ class Directories:
     ``whole``      ``upper`` has the base's files in it, too (a storage driver that copies: vfs)
     ``scratch``    the scratch volumes, by their path in the container
     ``disk``       any path on the engine's disk, None where it cannot be asked
+    ``enter``      the beginning of a command line that looks where this user may not (:class:`Survey`)
     """
 
     upper: Path | None = None
     whole: bool = False
     scratch: Mapping[str, Path] = field(default_factory=dict)
     disk: Path | None = None
+    enter: tuple[str, ...] = ()
 
 
 class Meter:
@@ -64,8 +66,9 @@ class Meter:
         size_rw: Callable[[], int | None] = lambda: None,
     ) -> None:
         upper = directories.upper
-        self._upper = Survey(upper, with_base=directories.whole) if upper else None
-        self._scratch = [Survey(path) for path in directories.scratch.values()]
+        enter = directories.enter
+        self._upper = Survey(upper, with_base=directories.whole, enter=enter) if upper else None
+        self._scratch = [Survey(path, enter=enter) for path in directories.scratch.values()]
         self._roots = [*([upper] if upper else []), *directories.scratch.values()]
         self._disk, self._clock, self._size_rw = directories.disk, clock, size_rw
         self.usages: list[StepUsage] = []
@@ -114,6 +117,11 @@ class Meter:
 
     def _held(self) -> int:
         return sum(survey.size for survey in self._surveys())
+
+    @property
+    def unseen(self) -> int:
+        """How many directories of the container could not be read here, so that no figure has their bytes."""
+        return sum(len(survey.unseen) for survey in self._surveys())
 
     def step_of(self, path: bytes) -> int | None:
         """The position of the step that wrote ``path`` last; None if it was there before the first, or unseen."""

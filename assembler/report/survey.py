@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _ARGUMENTS = 512 * 1024
@@ -27,6 +27,10 @@ _ARGUMENTS = 512 * 1024
 
 BASE: Final = -1
 """Stands for a step: the file is the base's, and no layer holds it."""
+
+
+_FORMATS: Final = {b"f": stat.S_IFREG, b"d": stat.S_IFDIR, b"l": stat.S_IFLNK, b"p": stat.S_IFIFO,
+                   b"s": stat.S_IFSOCK, b"c": stat.S_IFCHR, b"b": stat.S_IFBLK}  # fmt: skip
 
 
 class Seen(NamedTuple):
@@ -78,10 +82,14 @@ class Survey:
 
     ``with_base`` says that what is there at first are the base's files: they count only when they change, as an
     overlay would copy them up. ``size`` is what the layer holds, ``base`` what the base's files held at first.
+    ``enter`` is the beginning of a command line that runs ``find`` where directories can be read which this user may
+    not read (a rootless container's user namespace). What cannot be read so, either, is in ``unseen``.
     """
 
-    def __init__(self, root: Path, *, with_base: bool = False) -> None:
+    def __init__(self, root: Path, *, with_base: bool = False, enter: Sequence[str] = ()) -> None:
         self._root = os.fsencode(root)
+        self._enter = [os.fsencode(part) for part in enter]
+        self.unseen: set[bytes] = set()
         self._directories: dict[bytes, dict[bytes, Seen]] = {}
         self._touched: dict[bytes, Seen | None] = {}
         self._newest = 1
@@ -152,10 +160,24 @@ class Survey:
                     names[entry.name] = Seen(
                         stat.S_IFMT(status.st_mode), status.st_ino, status.st_size, status.st_mtime_ns, ctime, step
                     )
+        except PermissionError:
+            names = self._list_inside(directory)
+            newest = max([newest, *(seen.ctime_ns for seen in names.values())])
         except OSError:
             pass
         self._newest = newest
         return names
+
+    def _list_inside(self, directory: bytes) -> dict[bytes, Seen]:
+        question = [b"find", os.path.join(self._root, directory), b"-mindepth", b"1", b"-maxdepth", b"1",
+                    b"-printf", b"%y %i %s %T@ %C@ %f\\0"]  # fmt: skip
+        done = subprocess.run([*self._enter, *question], capture_output=True, check=False) if self._enter else None
+        if done is None or done.returncode:
+            self.unseen.add(directory)
+            return {}
+        self.unseen.discard(directory)
+        lines = (line.split(b" ", 5) for line in done.stdout.split(b"\0")[:-1])
+        return {line[5]: _seen_by_find(line, self._step) for line in lines}
 
     def _note(self, path: bytes, then: Seen | None, now: Seen | None) -> None:
         self._touched.setdefault(path, then)
@@ -196,7 +218,7 @@ class Survey:
         known = sorted(self._directories)
         if not (self._can_ask and os.path.isdir(self._root)):
             return known
-        asked = [_ask(self._root, part, self._newest) for part in _parts(known)]
+        asked = [_ask(self._enter, self._root, part, self._newest) for part in _parts(known)]
         answers = b"".join(process.communicate()[0] for process in asked)
         return sorted({answer[2:] for answer in answers.split(b"\0")[:-1]})
 
@@ -225,7 +247,19 @@ def _parts(directories: list[bytes]) -> Iterator[list[bytes]]:
     return (directories[first::hands] for first in range(hands))
 
 
-def _ask(root: bytes, directories: list[bytes], newest: int) -> subprocess.Popen[bytes]:
+def _seen_by_find(line: list[bytes], step: int | None) -> Seen:
+    """``line``: type, inode, size, mtime and ctime as find has them."""
+    inode, size = int(line[1]), int(line[2])
+    return Seen(_FORMATS.get(line[0], 0), inode, size, _nanoseconds(line[3]), _nanoseconds(line[4]), step)
+
+
+def _nanoseconds(text: bytes) -> int:
+    """``1700000000.1234567890``: find writes a digit more than there are."""
+    seconds, _, rest = text.partition(b".")
+    return int(seconds) * 1_000_000_000 + int(rest[:9].ljust(9, b"0"))
+
+
+def _ask(enter: list[bytes], root: bytes, directories: list[bytes], newest: int) -> subprocess.Popen[bytes]:
     """A find that prints each of ``directories`` in which something's ctime is ``newest`` (ns) or later.
 
     The moment of the last look counts as later: the clock of ctimes stands still for some milliseconds at a time.
@@ -234,5 +268,5 @@ def _ask(root: bytes, directories: list[bytes], newest: int) -> subprocess.Popen
     seconds, rest = divmod(newest - 1, 1_000_000_000)
     since = b"@%d.%09d" % (seconds, rest)
     starts = [b"./" + directory for directory in directories]
-    question = [b"find", *starts, b"-maxdepth", b"1", b"-newerct", since, b"-printf", b"%H\\0"]
+    question = [*enter, b"find", *starts, b"-maxdepth", b"1", b"-newerct", since, b"-printf", b"%H\\0"]
     return subprocess.Popen(question, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

@@ -53,20 +53,8 @@ def test_05_a_user_in_group_docker_builds_what_root_builds(
 
 
 def test_05_rootless_podman_builds_what_root_builds(someone: Person, as_root: dict[str, bytes]) -> None:
-    (someone.home / "containers.conf").write_text(
-        '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n[engine]\nruntime = "runc"\n'
-        f'tmp_dir = "{someone.home}/tmp"\nevents_logger = "file"\ncgroup_manager = "cgroupfs"\n'
-    )
-    (someone.home / "storage.conf").write_text(
-        f'[storage]\ndriver = "overlay"\ngraphroot = "{someone.home}/data"\nrunroot = "{someone.home}/run"\n'
-    )
-    done = someone.imgasm(
-        "build", "sample.toml", "--engine", "podman", "--json", "--verify",
-        environment={
-            "CONTAINERS_CONF": f"{someone.home}/containers.conf", "XDG_RUNTIME_DIR": f"{someone.home}/run",
-            "CONTAINERS_STORAGE_CONF": f"{someone.home}/storage.conf",
-        },
-    )  # fmt: skip
+    done = someone.imgasm("build", "sample.toml", "--engine", "podman", "--json", "--verify",
+                          environment=someone.rootless_podman())
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["engine"]["capture"] == "exports"
     assert contents(someone.home / "build/sample") == as_root

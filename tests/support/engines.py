@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import tarfile
+import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +44,36 @@ def containerd_store() -> Iterator[Engine]:
             finally:
                 process.stdin.close()  # cat ends, and with it the engine
                 process.wait()
+
+
+@contextmanager
+def dockerd(*options: str) -> Iterator[Engine]:
+    """A daemon of its own beside the others, in its own mount namespace; it takes all that it made with it.
+
+    What it looks for in /run/containerd is another daemon's. A user namespace's root has to get through its directory.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="imgasm-engine.", dir="/var/tmp"))
+    directory.chmod(0o711)
+    hidden = "[ ! -d /run/containerd ] || mount -t tmpfs none /run/containerd; "
+    hidden += 'exec setpriv --pdeathsig TERM dockerd "$@"'
+    command = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", hidden, "sh",
+               "--host", f"unix://{directory}/socket", "--data-root", f"{directory}/data",
+               "--exec-root", f"{directory}/run", "--pidfile", f"{directory}/pid", "--bridge", "none",
+               "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+               "--shutdown-timeout", "5", *options]  # fmt: skip
+    with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as daemon:
+        try:
+            with environment({"DOCKER_HOST": f"unix://{directory}/socket"}):
+                for _ in range(300):
+                    if subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0:
+                        break
+                    assert daemon.poll() is None, (directory / "log").read_text()
+                    time.sleep(0.1)
+                yield connect("docker")
+        finally:
+            daemon.terminate()
+            daemon.wait()
+            shutil.rmtree(directory)
 
 
 @contextmanager

@@ -76,6 +76,20 @@ class Person:
             shutil.copy(file, self.home)
         self.own()
 
+    def rootless_podman(self) -> dict[str, str]:
+        """An environment in which podman works for this user, on storage of its own."""
+        (self.home / "containers.conf").write_text(
+            '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n[engine]\nruntime = "runc"\n'
+            f'tmp_dir = "{self.home}/tmp"\nevents_logger = "file"\ncgroup_manager = "cgroupfs"\n'
+        )
+        (self.home / "storage.conf").write_text(
+            f'[storage]\ndriver = "overlay"\ngraphroot = "{self.home}/data"\nrunroot = "{self.home}/run"\n'
+        )
+        return {
+            "CONTAINERS_CONF": f"{self.home}/containers.conf", "XDG_RUNTIME_DIR": f"{self.home}/run",
+            "CONTAINERS_STORAGE_CONF": f"{self.home}/storage.conf",
+        }  # fmt: skip
+
     def own(self) -> None:
         user = pwd.getpwnam(self.name)
         for parent, _, names in os.walk(self.home):
