@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from assembler.errors import FileError
+from assembler.locks import owned_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SPOOL: Final = ".spool-"
+_SPOOL: Final = ".incoming-spool-"
+"""As blobs that are not finished: whoever makes or opens a layout there to write to it removes what was left."""
 _OF_DISKS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -64,8 +66,12 @@ def spool(directory: Path) -> Iterator[BinaryIO]:
     FileError names ``directory``.
     """
     try:
-        with tempfile.NamedTemporaryFile(dir=directory, prefix=_SPOOL) as file:
-            yield file  # type: ignore[misc]  # a wrapper that is a BinaryIO in all but name
+        descriptor, path = owned_file(directory, _SPOOL)
+        with open(path, "wb", opener=lambda *_: descriptor) as file:
+            try:
+                yield file
+            finally:
+                path.unlink(missing_ok=True)
     except OSError as error:
         if _is_about(error, _SPOOL):
             raise FileError.of(error, os.fspath(directory)) from error

@@ -7,16 +7,30 @@ removed: whoever waited for it would then hold a lock that nobody else can see.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import shutil
+import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from assembler.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+_WORK: Final = "work-"
+_OWNED: Final = ".owned"
+_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+
+
+class Work(NamedTuple):
+    """``lock`` is the descriptor that says that somebody is at work; a child that inherits it is, too."""
+
+    path: Path
+    lock: int
 
 
 @contextmanager
@@ -26,12 +40,22 @@ def exclusive(path: Path, waiting: Callable[[], object] = lambda: None) -> Itera
     ``waiting`` is called once, when somebody else has it and this process has to wait. FileError where the file system
     has no locks.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, _FILE, 0o644)
     try:
         if not lock(descriptor, path, wait=False):
             waiting()
             lock(descriptor, path)
         yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def attempt(path: Path) -> Iterator[bool]:
+    """As :func:`exclusive`, but without waiting: yields whether nobody else has the file."""
+    descriptor = os.open(path, _FILE, 0o644)
+    try:
+        yield lock(descriptor, path, wait=False)
     finally:
         os.close(descriptor)
 
@@ -47,10 +71,21 @@ def shared(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+@contextmanager
+def exclusive_directory(path: Path) -> Iterator[None]:
+    """Holds a directory for nobody else, without leaving a file in it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def lock(descriptor: int, path: Path, *, wait: bool = True, shared: bool = False) -> bool:
     """Locks an open file until it is closed; False when somebody else has it and this was not to ``wait``.
 
-    ``path`` is what messages call it. Where this fails, a lock that the file had before is gone, too (flock(2)).
+    ``path`` is what messages call it.
     """
     operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
@@ -64,3 +99,71 @@ def lock(descriptor: int, path: Path, *, wait: bool = True, shared: bool = False
             "for the cache, with --output for an image.",
         ) from error
     return True
+
+
+@contextmanager
+def work_directory(folder: Path) -> Iterator[Work]:
+    """A new directory in ``folder``, which is made if need be; it is removed at the end.
+
+    What killed processes left there in such directories is removed before and after: children of theirs may have been
+    at work for a moment longer. A directory that is in use is locked, and stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    making = folder / f"{_WORK}lock"
+    with exclusive(making):  # so that nobody finds a directory between its making and its locking
+        _sweep(folder)
+        path = Path(tempfile.mkdtemp(dir=folder, prefix=_WORK))
+        descriptor = os.open(path / _OWNED, _FILE, 0o600)
+        lock(descriptor, path)
+    try:
+        yield Work(path, descriptor)
+    finally:
+        _remove(path)
+        os.close(descriptor)
+        with exclusive(making):
+            _sweep(folder)
+
+
+def owned_file(folder: Path, prefix: str) -> tuple[int, Path]:
+    """A new file, open and locked. One whose lock can be had was left by a process that was killed."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)
+        lock(descriptor, Path(name))
+        if os.fstat(descriptor).st_nlink:  # else it was taken for abandoned before it was locked
+            return descriptor, Path(name)
+        os.close(descriptor)
+
+
+def remove_abandoned(folder: Path, prefix: str) -> None:
+    """Removes files of :func:`owned_file` that killed processes left; those of living ones are locked, and stay."""
+    for path in folder.glob(f"{prefix}*"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if lock(file.fileno(), path, wait=False):
+                path.unlink()
+
+
+def _sweep(folder: Path) -> None:
+    for path in folder.glob(f"{_WORK}*/"):
+        with attempt(path / _OWNED) as abandoned:
+            if abandoned:
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """What can't be removed costs nobody's work, and is tried again by the next one. Where something is mounted below,
+    removing files would remove those of another file system."""
+    below = _escaped(path.resolve()) + b"/"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_bytes()
+    except OSError:
+        mounts = b""  # not Linux: nothing that imgasm starts mounts anything
+    if not any(line.split(b" ")[4].startswith(below) for line in mounts.splitlines()):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _escaped(path: Path) -> bytes:
+    """As mountinfo has it (proc(5))."""
+    text = os.fsencode(path)
+    for character in (b"\\", b" ", b"\t", b"\n"):
+        text = text.replace(character, b"\\%03o" % ord(character))
+    return text

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +16,10 @@ from typing import TYPE_CHECKING, Final
 from assembler.commands.base_tree import tree_of
 from assembler.engine.bootstrap import Bootstrap, make_rootfs
 from assembler.errors import ImageError, RegistryError
-from assembler.image.annotations import FULL_NAME
 from assembler.image.archive import write_archive
 from assembler.image.assemble import NewLayer, Wishes, assemble, store_image
 from assembler.image.config import diff_ids_of
-from assembler.image.image import Image, read_image
+from assembler.image.image import Image
 from assembler.image.layout import Layout
 from assembler.image.pack import pack
 from assembler.image.recode import recode
@@ -31,6 +27,7 @@ from assembler.image.rootfs import refuse_doubles
 from assembler.layer.compress import compressor
 from assembler.layer.decompress import decompress
 from assembler.layer.machine import platform_of_rootfs
+from assembler.locks import work_directory
 from assembler.model.digest import Digest
 from assembler.model.place import Place, Store
 from assembler.model.platform import Platform
@@ -48,6 +45,7 @@ if TYPE_CHECKING:
     from assembler.changeset.tree import Tree
     from assembler.commands.target import Target
     from assembler.engine.client import Engine
+    from assembler.image.cache import LayoutCache
     from assembler.layer.read import Readable
     from assembler.places.registries import Registries
     from assembler.places.world import World
@@ -73,7 +71,7 @@ class Bases:
         engine: Engine | None,
         world: World,
         target: Target,
-        cache: Path,
+        cache: LayoutCache,
         *,
         refresh: bool,
         inspect: bool,
@@ -81,7 +79,7 @@ class Bases:
         self._engine = engine
         self._world = world
         self.target = target
-        self._cache = cache / "bases"
+        self._cache = cache
         self._progress = world.progress
         self._refresh = refresh
         self._inspect = inspect
@@ -120,6 +118,10 @@ class Bases:
         known = engine.images.find(name)
         if known is not None:
             return known
+        with self._cache.loading(_said(base)):
+            return engine.images.find(name) or self._load(layout, image, name, engine)
+
+    def _load(self, layout: Layout, image: Image, name: str, engine: Engine) -> str:
         self._progress.say("loading the base into the engine")
         named = [(image, [Reference.parse(name)])]
         with streamed(lambda sink: write_archive(layout, named, sink, plain_layers=True)) as archive:
@@ -169,11 +171,12 @@ class Bases:
         if key not in self._opened:
             with open_place(place, self._world, _FAST) as found:
                 held = found.one(platform=platform).for_platform(platform)
-                self._opened[key] = held.detached() if place.store is Store.LAYOUT else self._kept(held)
+                self._opened[key] = held.detached() if place.store is Store.LAYOUT else self._kept(held, place)
         return self._opened[key]
 
-    def _kept(self, held: HeldImage) -> HeldImage:
-        return self._held(*self._cached(f"archive-{held.digest.short}", lambda layout: _taken_over(held, layout)))
+    def _kept(self, held: HeldImage, place: Place) -> HeldImage:
+        key = f"archive-{held.digest.short}"
+        return self._held(*self._cached(key, f"the base {place}", lambda layout: _taken_over(held, layout)))
 
     def _held(self, layout: Layout, image: Image, reference: Reference | None = None) -> HeldImage:
         return HeldImage.in_layout(layout, image, self._world.registries, reference)
@@ -230,7 +233,7 @@ class Bases:
             store_image(layout, image)
             return image
 
-        layout, _ = self._cached(f"registry-{image.descriptor.digest.short}", make)
+        layout, _ = self._cached(f"registry-{image.descriptor.digest.short}", str(reference), make)
         return replace(remote, store=layout)
 
     def _from_engine(self, reference: str, engine: Engine, codec: str) -> HeldImage:
@@ -242,7 +245,7 @@ class Bases:
             with open_place(Place(Store.ENGINE, identity, engine=engine.name), self._world, _FAST) as found:
                 return _taken_over(found.one().for_platform(self.platform), layout)
 
-        layout, image = self._cached(f"engine-{Digest.parse(identity).short}", make)
+        layout, image = self._cached(f"engine-{Digest.parse(identity).short}", reference, make)
         return self._held(layout, self._in_codec(layout, image, codec), Reference.parse(reference))
 
     # -- made here -----------------------------------------------------------------------------------------------------
@@ -271,13 +274,13 @@ class Bases:
 
         def make(layout: Layout) -> Image:
             self._progress.say(f"making a {wanted.suite} base with mmdebstrap")
-            with tempfile.TemporaryDirectory(dir=self._cache, prefix="making-") as directory:
-                tar = Path(directory, "rootfs.tar")
-                make_rootfs(wanted, tar, self._progress)
+            with work_directory(self._cache.folder) as work:
+                tar = work.path / "rootfs.tar"
+                make_rootfs(wanted, tar, self._progress, inherit=(work.lock,))
                 with tar.open("rb") as stream:
                     return self._of_rootfs(stream, layout, f"mmdebstrap {wanted.suite}", platform)
 
-        return self._cached(f"bootstrap-{_MADE}-{key[:32]}-{platform.slug}", make)
+        return self._cached(f"bootstrap-{_MADE}-{key[:32]}-{platform.slug}", f"the {wanted.suite} base", make)
 
     def _from_rootfs(self, path: Path) -> tuple[Layout, Image]:
         with path.open("rb") as file:
@@ -287,7 +290,7 @@ class Bases:
             with path.open("rb") as file:
                 return self._of_rootfs(decompress(file), layout, f"rootfs {path.name}", self.target.wanted)
 
-        return self._cached(f"rootfs-{_MADE}-{digest.short}-{self.target.wanted.slug}", make)
+        return self._cached(f"rootfs-{_MADE}-{digest.short}-{self.target.wanted.slug}", f"the base {path}", make)
 
     def _of_rootfs(self, tar: Readable, layout: Layout, story: str, usual: Platform) -> Image:
         """``usual`` is what it is for where nothing in it says."""
@@ -299,28 +302,18 @@ class Bases:
             platform = platform_of_rootfs(decompress(blob)) or usual
         return assemble(layout, None, NewLayer(descriptor, diff_id, story), Wishes(RunConfig(env=_PATH), platform))
 
-    def _cached(self, key: str, make: Callable[[Layout], Image]) -> tuple[Layout, Image]:
-        """A layout of its own for each base. It gets its name when it is whole, so a broken attempt leaves none."""
-        place = self._cache / key
-        if self._refresh or not place.is_dir():
-            self._cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._cache, prefix="making-") as directory:
-                layout = Layout.create(Path(directory, "layout"))
-                layout.add(make(layout).descriptor)
-                shutil.rmtree(place, ignore_errors=True)
-                os.rename(layout.root, place)
-        layout = Layout.open(place)
-        return layout, read_image(layout, layout.index()[0])
+    def _cached(self, key: str, what: str, make: Callable[[Layout], Image]) -> tuple[Layout, Image]:
+        return self._cache.get(key, what, make, refresh=self._refresh)
 
     def _in_codec(self, layout: Layout, image: Image, codec: str) -> Image:
         """A base of ours follows the new layer's compression: an engine that can't read zstd can read neither."""
-        name = f"{_NAME}:{codec}"
-        if any(entry.annotations.get(FULL_NAME) == name for entry in layout.index()):
-            return read_image(layout, name)
-        with self._progress.task(f"base as {codec}") as task:
-            recoded = recode(layout, image, layout, codec, advance=task.advance)
-        layout.tag(recoded.descriptor, Reference.parse(name))
-        return recoded
+        name = f"{_NAME}:{codec}-{image.descriptor.digest.short}"
+
+        def make() -> Image:
+            with self._progress.task(f"base as {codec}") as task:
+                return recode(layout, image, layout, codec, advance=task.advance)
+
+        return self._cache.also(layout, name, f"the base as {codec}", make)
 
 
 def _said(base: recipe.Base) -> str:

@@ -20,6 +20,7 @@ from assembler.commands.write_image import write_images
 from assembler.engine.container import Bind, ContainerSpec
 from assembler.engine.preflight import check_container_tmp
 from assembler.engine.writable import writable_layer
+from assembler.image.cache import LayoutCache
 from assembler.image.layout import Layout
 from assembler.model.size import human
 from assembler.places.world import World
@@ -97,18 +98,19 @@ def build(
         check_room(engine, options.output, progress)
     target = Target(options.machine, engine.info.platform if engine else options.machine, options.platform)
     world = World(options.registries, options.connect, options.cache, progress, options.machine)
-    bases = Bases(engine, world, target, options.cache, refresh=options.refresh, inspect=options.inspect_base)
-    sources = fetch_sources(recipe, fetcher) if engine is not None else {}
-    platform = bases.resolve(recipe.base)
-    baselines = find_baselines(recipe.images, world, platform)
-    layout = Layout.create(options.output)
-    with _files(recipe, engine, sources, bases, progress, options) as (capture, meter):
-        prove_by = options.clock if options.verify else None
-        written = write_images(recipe, capture, layout, bases, progress, prove_by=prove_by)
-        outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
-        record = make_record(recipe, engine.info if engine else None, capture, meter, outcomes, layout)
-        record = check_budgets(record, {image.name: image.budget for image in recipe.images}, baselines)
-        record.save(layout.root)
+    with LayoutCache(options.cache / "bases", progress) as cache:
+        bases = Bases(engine, world, target, cache, refresh=options.refresh, inspect=options.inspect_base)
+        sources = fetch_sources(recipe, fetcher) if engine is not None else {}
+        platform = bases.resolve(recipe.base)
+        baselines = find_baselines(recipe.images, world, platform)
+        layout = Layout.create(options.output)
+        with _files(recipe, engine, sources, bases, progress, options) as (capture, meter):
+            prove_by = options.clock if options.verify else None
+            written = write_images(recipe, capture, layout, bases, progress, prove_by=prove_by)
+            outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
+            record = make_record(recipe, engine.info if engine else None, capture, meter, outcomes, layout)
+            record = check_budgets(record, {image.name: image.budget for image in recipe.images}, baselines)
+            record.save(layout.root)
     for rule in idle_rules(record):
         progress.warn(f"{rule} matched nothing: is it still needed?")
     return record

@@ -72,13 +72,12 @@ class Reader:
     @contextmanager
     def _exports(self) -> Iterator[Capture]:
         kept = [pattern for image in self.images if image.onto != "base" for pattern in image.keep or ("**",)]
-        with spool(self.spool) as contents:
+        session, warn = self.session, self.progress.warn
+        with spool(self.spool) as file:
             yield of_exports(
-                lambda: self.session.engine.export_image(
-                    self.base, self.session.spec.build, self.progress.warn
-                ),
-                self.session.export,
-                self.session.mounts(),
-                contents,
+                lambda: session.engine.export_image(self.base, session.spec.build, warn),
+                session.export,
+                session.mounts(),
+                file,
                 Rules.of_patterns(kept),
             )

@@ -7,12 +7,12 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from assembler import files
 from assembler.changeset.capture import Capture
 from assembler.changeset.follow import directory_at, place_of
 from assembler.changeset.tarball import TarTree, candidates, is_directory
 from assembler.changeset.tree import parent
 from assembler.errors import ChangesetError, RecipeError
+from assembler.files import spool
 from assembler.layer.decompress import decompress
 from assembler.layer.entry import Entry
 from assembler.layer.header import END, header, padding
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def still(recipe: Recipe, bases: Bases, spool: Path) -> Iterator[Capture]:
-    """The base's files and the recipe's own, as if a container had them. Contents spool to the directory ``spool``."""
+def still(recipe: Recipe, bases: Bases, folder: Path) -> Iterator[Capture]:
+    """The base's files and the recipe's own, as if a container had them. Contents spool to the directory ``folder``."""
     if recipe.sources:
         raise RecipeError(f"{recipe.file} has a [[source]] and no [[step]] that could use it",
                           hint="Sources are mounted while steps run; a [[file]] goes into the image by itself.")
     below = bases.open_layers(bases.whole(recipe.base))
     base = _read(below)
-    with files.spool(spool) as file:
+    with spool(folder) as file:
         layers = [*below, lambda: io.BytesIO(_tar(recipe.files, base))] if recipe.files else below
         final = _read(layers) if recipe.files else base
         final.fetch = _Contents(layers, final, file)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
@@ -22,6 +23,7 @@ from assembler.image.rootfs import with_empty_dev
 from assembler.model.secrets import credentials_in, without_userinfo
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from assembler.progress import Progress
@@ -55,8 +57,13 @@ class Bootstrap:
     mirror: str | None = field(default=None, repr=False)
 
 
-def make_rootfs(wanted: Bootstrap, tar: Path, progress: Progress, *, epoch: int = 0) -> None:
+def make_rootfs(
+    wanted: Bootstrap, tar: Path, progress: Progress, *, epoch: int = 0, inherit: Sequence[int] = ()
+) -> None:
     """Writes the rootfs to ``tar``, uncompressed. No file's time exceeds ``epoch`` (seconds).
+
+    All that mmdebstrap starts has the file descriptors ``inherit``: while one of them is open somewhere, something may
+    still write beside ``tar``, also when this process was killed.
 
     /dev is there and empty. Releases of mmdebstrap differ in what they write of it, with and without
     ``--skip=output/dev`` (1.3 leaves the directory out, 1.5 keeps it), so all of it is replaced here.
@@ -67,7 +74,8 @@ def make_rootfs(wanted: Bootstrap, tar: Path, progress: Progress, *, epoch: int 
     made = tar.with_name(f"{tar.name}.made")
     try:
         with made.open("wb", buffering=0) as sink:
-            _run(_command(program, wanted, tar, epoch), _passwords(wanted.mirror), sink, progress)
+            command = [*_bound(), *_command(program, wanted, tar, epoch)]
+            _run(command, _passwords(wanted.mirror), sink, inherit, progress)
         with made.open("rb") as source, tar.open("wb") as sink:
             with_empty_dev(source, sink, epoch)
     except BaseException:
@@ -75,6 +83,16 @@ def make_rootfs(wanted: Bootstrap, tar: Path, progress: Progress, *, epoch: int 
         raise
     finally:
         made.unlink(missing_ok=True)
+
+
+def _bound() -> list[str]:
+    """What makes all that a command starts end at once with it and with this process (prctl(2), PR_SET_PDEATHSIG), and
+    what it mounts go with it: namespaces of its own, which want root. Empty where they can't be had."""
+    bound = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--kill-child"]
+    if os.geteuid() != 0 or not all(map(shutil.which, ("setpriv", "unshare"))):
+        return []
+    tried = subprocess.run([*bound, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return bound if tried.returncode == 0 else []
 
 
 def _command(program: str, wanted: Bootstrap, tar: Path, epoch: int) -> list[str]:
@@ -111,10 +129,11 @@ def _is_apt_line(mirror: str | None) -> bool:
     return mirror is not None and mirror.startswith(("deb ", "deb-src "))
 
 
-def _run(command: list[str], given: bytes, sink: IO[bytes], progress: Progress) -> None:
+def _run(command: list[str], given: bytes, sink: IO[bytes], inherit: Sequence[int], progress: Progress) -> None:
     lines = Lines(progress.output)
     with in_memory(given) as stdin:
-        process = subprocess.Popen(command, stdin=stdin, stdout=sink, stderr=subprocess.PIPE, start_new_session=True)
+        process = subprocess.Popen(command, stdin=stdin, stdout=sink, stderr=subprocess.PIPE, start_new_session=True,
+                                   pass_fds=inherit)
     assert process.stderr is not None
     try:
         while chunk := os.read(process.stderr.fileno(), 1 << 16):
@@ -132,12 +151,12 @@ def _run(command: list[str], given: bytes, sink: IO[bytes], progress: Progress) 
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """It takes its chroot and mounts away by itself, if it is asked to."""
-    process.terminate()
+    """It takes its chroot and mounts away by itself, if it is asked to, and so is all that it waits for."""
+    os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(_GRACE_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

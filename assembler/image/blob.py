@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from assembler.errors import FileError, ImageError
 from assembler.files import sync_directory
+from assembler.locks import owned_file
 from assembler.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -37,11 +36,12 @@ class BlobWriter:
         self._written_back = 0
 
     def __enter__(self) -> Self:
-        descriptor, path = _temporary(self._root)
+        try:
+            descriptor, path = owned_file(self._root, TEMPORARY)
+        except OSError as error:
+            raise no_room(error, self._root) from error
         self._path: Path | None = path
         self._file = open(descriptor, "wb", buffering=0)
-        # The lock lives as long as the writer: whoever can take it has found what a killed writer left.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         return self
 
     def write(self, data: bytes | memoryview, /) -> int:
@@ -96,25 +96,6 @@ class BlobWriter:
         self._file.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-
-
-def remove_abandoned(root: Path) -> None:
-    """Removes what killed writers left; files of living writers are locked, and stay."""
-    for path in root.glob(TEMPORARY + "*"):
-        with open(path, "rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            path.unlink(missing_ok=True)
-
-
-def _temporary(directory: Path) -> tuple[int, Path]:
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=directory)
-    except OSError as error:
-        raise no_room(error, directory) from error
-    return descriptor, Path(name)
 
 
 def no_room(error: OSError, root: Path) -> FileError:

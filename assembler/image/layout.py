@@ -6,24 +6,23 @@ any number of builds can write to one layout. Symbolic links inside a layout are
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError
 from assembler.files import replace_file
 from assembler.image import document
-from assembler.image.blob import TEMPORARY, no_room, remove_abandoned
+from assembler.image.blob import TEMPORARY, no_room
 from assembler.image.listing import entry_called, find, merged
 from assembler.image.store import BlobStore
+from assembler.locks import exclusive_directory, remove_abandoned
 from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor, canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from assembler.model.platform import Platform
     from assembler.model.reference import Reference
@@ -37,20 +36,29 @@ class Layout(BlobStore):
 
     @classmethod
     def create(cls, root: Path) -> Layout:
-        if root.is_dir() and not (root / "oci-layout").is_file() and any(root.iterdir()):
-            raise ImageError(f"{root} is a directory with other things in it, and no OCI layout",
-                             hint="Name an empty or a new directory.")
         try:
-            (root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+            root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise no_room(error, root) from error
         layout = cls(root)
-        with layout._locked():
-            if not (root / "oci-layout").exists():
+        with layout.locked():  # so that nobody sees a half-made one
+            remove_abandoned(root, TEMPORARY)
+            if not layout.is_file("oci-layout"):
+                layout._refuse_foreign()
                 replace_file(root / "oci-layout", _VERSION, prefix=TEMPORARY)
-            if not (root / "index.json").exists():
+            if not layout.is_file("index.json"):
                 layout._write_index([])
+            try:
+                (root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise no_room(error, root) from error
         return cls.open(root)
+
+    def _refuse_foreign(self) -> None:
+        """ImageError for a directory that is no layout."""
+        if any(not path.name.startswith(TEMPORARY) for path in self.root.iterdir()):
+            raise ImageError(f"{self.root} is a directory with other things in it, and no OCI layout",
+                             hint="Name an empty or a new directory.")
 
     @classmethod
     def open(cls, root: Path) -> Layout:
@@ -80,11 +88,16 @@ class Layout(BlobStore):
         It takes a name from the image that had it: that one stays only if it has another. Without a name nothing
         happens when its digest is listed already.
         """
-        with self._locked():
+        with self.locked():
             listed = self.index()
             wanted = merged(listed, descriptor)
             if wanted != list(listed):
                 self._write_index(wanted)
+
+    def list_alone(self, descriptor: Descriptor) -> None:
+        """Lists ``descriptor`` and nothing else. The blobs of what was listed stay until they are removed."""
+        with self.locked():
+            self._write_index([descriptor])
 
     def tag(self, descriptor: Descriptor, reference: Reference) -> Descriptor:
         """Gives the image a name; ``latest`` is the tag of a reference that has neither tag nor digest.
@@ -104,8 +117,8 @@ class Layout(BlobStore):
 
     def remove_unreferenced(self) -> int:
         """Removes blobs that no listed image needs, and returns their bytes. Not while something writes to it."""
-        with self._locked():
-            remove_abandoned(self.root)
+        with self.locked():
+            remove_abandoned(self.root, TEMPORARY)
             needed = {digest for entry in self.index() for digest in self._reachable(entry)}
             paths = [self.path(digest) for digest in self.blobs() if digest not in needed]
             size = sum(path.lstat().st_size for path in paths)
@@ -129,11 +142,6 @@ class Layout(BlobStore):
         value["manifests"] = [entry.to_json() for entry in manifests]
         replace_file(self.root / "index.json", canonical_json(value), prefix=TEMPORARY)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def locked(self) -> AbstractContextManager[None]:
+        """While nobody else writes documents of this layout. What takes this lock itself must not be called inside."""
+        return exclusive_directory(self.root)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.image.layout import Layout
+from assembler.locks import work_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextmanager
 def temporary_layout(place: Path) -> Iterator[Layout]:
     """An empty layout below the directory ``place``, which is made if need be."""
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place, prefix="scratch-") as directory:
-        yield Layout.create(Path(directory, "layout"))
+    with work_directory(place) as work:
+        yield Layout.create(work.path / "layout")

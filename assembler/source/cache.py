@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from assembler.locks import exclusive
 from assembler.source.partial import Partial
 
 
@@ -26,7 +26,8 @@ class Cache:
         self._checked: set[str] = set()
 
     def find(self, sha256: str) -> Path | None:
-        """The file with that digest, or None. One that has been damaged since is removed."""
+        """The file with that digest, or None. One that was damaged since is left for :meth:`adopt` to replace: removed
+        here, it could be the one that another build has put there in the meantime."""
         path = self._whole / sha256
         if sha256 in self._checked:
             return path
@@ -36,7 +37,6 @@ class Cache:
         except FileNotFoundError:
             return None
         if actual != sha256:
-            path.unlink(missing_ok=True)
             return None
         self._checked.add(sha256)
         return path
@@ -49,15 +49,8 @@ class Cache:
         """
         self._partial.mkdir(parents=True, exist_ok=True)
         path = self._partial / hashlib.sha256(url.encode()).hexdigest()
-        # The lock file is never removed: whoever waits for it would then hold a lock that nobody else can see.
-        with path.with_suffix(".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waiting()
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            with Partial(path) as partial:
-                yield partial
+        with exclusive(path.with_suffix(".lock"), waiting), Partial(path) as partial:
+            yield partial
 
     def adopt(self, partial: Partial) -> Path:
         """Gives a finished download its final name."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assembler.errors import SourceError
 from assembler.files import replace_file
+from assembler.locks import exclusive_directory
 from assembler.model.secrets import without_userinfo
 
 
@@ -66,8 +67,10 @@ def read(path: Path) -> dict[str, Pin]:
 
 
 def add(path: Path, pins: Mapping[str, Pin]) -> None:
-    """Writes ``pins`` beside those that are there; readers see the old file or the new one, never a part."""
-    merged = {**read(path), **pins}
-    sources = {source: {"sha256": pin.sha256, "size": pin.size} for source, pin in sorted(merged.items())}
-    text = json.dumps({"sources": sources, "version": 1}, indent=2, ensure_ascii=False) + "\n"
-    replace_file(path, text.encode())
+    """Writes ``pins`` beside those that are there, also those that another build writes at the same time; readers see
+    the old file or the new one, never a part."""
+    with exclusive_directory(path.parent):
+        merged = {**read(path), **pins}
+        sources = {source: {"sha256": pin.sha256, "size": pin.size} for source, pin in sorted(merged.items())}
+        text = json.dumps({"sources": sources, "version": 1}, indent=2, ensure_ascii=False) + "\n"
+        replace_file(path, text.encode())
