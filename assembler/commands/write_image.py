@@ -149,7 +149,7 @@ def _store(draft: _Draft, recipe: Recipe, layout: Layout, bases: Bases) -> Writt
     image, below, layer = draft.image, draft.below, draft.layer
     draft.blob.commit(layer.descriptor.digest)
     if below is not None:
-        below.bring(layout)
+        below.bring(layout, only_layers=True)
     base = below.base if below is not None else None
     oci = assemble(
         layout,

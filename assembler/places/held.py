@@ -204,9 +204,9 @@ class HeldImage:
         ):
             yield Pieces(pieces)
 
-    def bring(self, store: BlobStore) -> None:
-        """Takes the blobs that are here over into ``store``."""
-        for blob in self.blobs:
+    def bring(self, store: BlobStore, *, only_layers: bool = False) -> None:
+        """Takes the blobs that are here over into ``store``; ``only_layers`` is for an image that is stacked on."""
+        for blob in [layer for layer, _ in self.image.layers] if only_layers else self.blobs:
             if self.path(blob) is not None and self.store is not None:
                 store.adopt(self.store, blob)
 
