@@ -16,7 +16,7 @@ from assembler.errors import FileError, UsageError
 from assembler.files import naming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from assembler.report.record import BuildRecord
 
@@ -49,10 +49,32 @@ class Faces:
                 number = errno.EACCES if there.exists() else errno.ENOENT
                 raise FileError.of(OSError(number, os.strerror(number), str(path)))
 
-    def show(self, record: BuildRecord, *, quiet: bool = False) -> None:
+    def show(self, *records: BuildRecord, quiet: bool = False) -> None:
+        """One build, or several into one layout, which can only be printed."""
+        from assembler.report.builds import Builds
         from assembler.report.table import render
+        from assembler.report.verdict import markdown
 
-        self.show_as(record, record.model_dump_json, lambda width, color: render(record, width, color), quiet=quiet)
+        def table(width: int, color: bool) -> str:
+            return "\n".join(render(record, width, color) for record in records)
+
+        if len(records) == 1:
+            self.show_as(records[0], records[0].model_dump_json, table, quiet=quiet)
+            return
+        self._refuse_files(records)
+        if self.as_json:
+            emit_json(Builds(builds=records).to_json(indent=1))
+        elif self.markdown:
+            emit("\n".join(markdown(record, record.broken) for record in records))
+        elif not quiet:
+            emit(drawn(table))
+
+    def _refuse_files(self, records: Sequence[BuildRecord]) -> None:
+        given = [name for name, file in (("--html", self.html), ("--svg", self.svg), ("--junit", self.junit)) if file]
+        if given:
+            names = ", ".join(image.name for record in records for image in record.images)
+            raise UsageError(f"{' and '.join(given)}: a file shows one build, and the layout holds {len(records)}",
+                             hint=f"Choose an image with --image: {names}.")
 
     def show_as(
         self, record: BuildRecord, as_json: Callable[..., str], table: Callable[[int, bool], str], *,

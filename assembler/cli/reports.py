@@ -47,9 +47,9 @@ class Reading:
 
     def refuse_idle(self, *whats: str) -> None:
         """UsageError for a platform that nothing is chosen by."""
-        from assembler.commands.size_report import is_build
+        from assembler.report.builds import is_build
 
-        if self.platform and all(map(is_build, whats)):
+        if self.platform and all(is_build(Path(what)) for what in whats):
             raise UsageError(f"--platform chooses from an index, and {' and '.join(whats)} holds a build's report",
                              hint="Leave it out, or write oci: before the build's directory.")
 
@@ -85,12 +85,12 @@ def size_report(
     report = read_report(what, reading.image, platform, world, deep=reading.deep)
     if isinstance(report, LayersReport):
         _refuse_unread(report, limits)
-        record = _held_against(as_record(report), limits, world, platform)
-        faces.show_as(record, report.model_dump_json, _table(report))
+        records = [_held_against(as_record(report), limits, world, platform)]
+        faces.show_as(records[0], report.model_dump_json, _table(report))
     else:
-        record = _held_against(report, limits, world, platform)
-        faces.show(record)
-    raise_if_broken(record)
+        records = [_held_against(record, limits, world, platform) for record in report.builds]
+        faces.show(*records)
+    raise_if_broken(*records)
 
 
 def compare(

@@ -8,7 +8,7 @@ from assembler.model.place import Place, Store
 from assembler.places.open import open_place
 from assembler.registry.responses import Refused
 from assembler.report.budget import Baseline
-from assembler.report.record import RECORD_NAME, BuildRecord
+from assembler.report.builds import Builds, is_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ def find_baseline(place: Place, name: str, world: World, platform: Platform | No
     ``name`` chooses from a build of several images.
     """
     if place.store is not Store.REGISTRY:
-        if (place.path / RECORD_NAME).is_file() or place.path.name == RECORD_NAME:
+        if is_build(place.path):
             return _of_build(place.path, name)
         if place.store is not Store.ENGINE and not place.path.exists():
             return None
@@ -54,8 +54,8 @@ def find_baseline(place: Place, name: str, world: World, platform: Platform | No
 
 
 def _of_build(where: Path, name: str) -> Baseline | None:
-    images = BuildRecord.load(where).images
-    alike = [image for image in images if image.name == name] or list(images[:1] if len(images) == 1 else ())
+    images = [image for _, image in Builds.load(where).images()]
+    alike = [image for image in images if image.name == name] or (images if len(images) == 1 else [])
     return Baseline.of_image(str(where), alike[0]) if alike else None
 
 

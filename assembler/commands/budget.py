@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from assembler.errors import BudgetExceeded
 from assembler.model.globs import matching
 from assembler.report.budget import check
-from assembler.report.record import RECORD_NAME, BuildRecord
+from assembler.report.builds import Builds, is_build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from assembler.model.budget import Budget
     from assembler.report.budget import Baseline
+    from assembler.report.record import BuildRecord
 
 
 def check_budgets(
@@ -33,15 +34,16 @@ def check_budgets(
 
 def refuse_over_budget(layout: Path) -> None:
     """BudgetExceeded when ``layout`` was built over a budget; a layout that imgasm did not build has none."""
-    if (layout / RECORD_NAME).is_file():
-        raise_if_broken(BuildRecord.load(layout))
+    if is_build(layout):
+        raise_if_broken(*Builds.load(layout).builds)
 
 
-def raise_if_broken(record: BuildRecord) -> None:
+def raise_if_broken(*records: BuildRecord) -> None:
     """BudgetExceeded that names every broken budget with its culprits."""
-    if record.broken:
+    broken = [violation for record in records for violation in record.broken]
+    if broken:
         raise BudgetExceeded(
-            "; ".join(violation.sentence for violation in record.broken),
-            detail="\n".join(line for violation in record.broken for line in violation.culprits),
+            "; ".join(violation.sentence for violation in broken),
+            detail="\n".join(line for violation in broken for line in violation.culprits),
             hint="imgasm size-report shows the largest files and the steps that wrote them.",
         )

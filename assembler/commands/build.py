@@ -11,7 +11,7 @@ from assembler.commands.baseline import find_baselines
 from assembler.commands.budget import check_budgets
 from assembler.commands.lock import fetch_sources
 from assembler.commands.reading import Reader
-from assembler.commands.record import Outcome, make_record
+from assembler.commands.record import Outcome, keep_record, make_record
 from assembler.commands.room import check_room
 from assembler.commands.still import still
 from assembler.commands.target import Target
@@ -95,7 +95,7 @@ def build(
     for warning in warnings(recipe):
         progress.warn(warning)
     if engine is not None:
-        check_room(engine, options.output, progress)
+        check_room(engine, options.output, recipe.name, progress)
     target = Target(options.machine, engine.info.platform if engine else options.machine, options.platform)
     world = World(options.registries, options.connect, options.cache, progress, options.machine)
     with LayoutCache(options.cache / "bases", progress) as cache:
@@ -110,7 +110,7 @@ def build(
             outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
             record = make_record(recipe, engine.info if engine else None, capture, meter, outcomes, layout)
             record = check_budgets(record, {image.name: image.budget for image in recipe.images}, baselines)
-            record.save(layout.root)
+            keep_record(record, layout, progress)
     for rule in idle_rules(record):
         progress.warn(f"{rule} matched nothing: is it still needed?")
     return record

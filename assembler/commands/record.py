@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 from assembler import __version__
 from assembler.commands.attribution import Attribution
 from assembler.commands.libraries import LIBRARIES
+from assembler.errors import ImgasmError
 from assembler.layer.decompress import decompress
 from assembler.model.node import shown
+from assembler.report.builds import Builds, is_build
 from assembler.report.files import file_table
 from assembler.report.image import image_report
 from assembler.report.record import (
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from assembler.changeset.capture import Capture
     from assembler.commands.write_image import Written
     from assembler.engine.info import EngineInfo
+    from assembler.image.layout import Layout
     from assembler.image.store import BlobStore
     from assembler.model.oci import Descriptor
+    from assembler.progress import Progress
     from assembler.recipe.model import Image, Recipe
     from assembler.report.meter import Meter
     from assembler.report.record import ImageReport
@@ -82,6 +86,19 @@ def _notes(attribution: Attribution, meter: Meter) -> Iterator[str]:
     if meter.unseen:
         count = counted(meter.unseen, "directory")
         yield f"what this user cannot read, {count} of the container, is not in the steps' figures"
+
+
+def keep_record(record: BuildRecord, layout: Layout, progress: Progress) -> None:
+    """Writes the record beside the images, and beside the records of other builds whose images the layout lists."""
+    with layout.locked():
+        former = Builds(builds=())
+        if is_build(layout.root):
+            try:
+                former = Builds.load(layout.root)
+            except ImgasmError as error:
+                progress.warn(f"{error.message}; it is replaced")
+        listed = {str(entry.digest) for entry in layout.index()}
+        former.with_build(record, listed).save(layout.root)
 
 
 def _engine(engine: EngineInfo, capture: Capture) -> EngineName:

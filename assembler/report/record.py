@@ -7,13 +7,10 @@ is named by its position in ``steps``; None stands for what was there before the
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from pydantic import Field, ValidationError, computed_field, model_validator
+from pydantic import Field, computed_field, model_validator
 
-from assembler.errors import ImageError, UsageError
-from assembler.files import replace_file
 from assembler.model.usage import StepUsage
 from assembler.report.budget import Violation
 from assembler.report.files import FileTable
@@ -22,9 +19,6 @@ from assembler.report.part import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-RECORD_NAME: Final = "imgasm.json"
-"""Image layouts may hold further files (image-spec image-layout.md, "Content")."""
 
 FORMAT: Final = 1
 
@@ -208,28 +202,3 @@ class BuildRecord(Part):
             scratch=sum(scratch),
             compressed_estimate=sum(steps) * blobs // contents if contents else None,
         )
-
-    def save(self, directory: Path) -> Path:
-        """Writes the record into ``directory``, whole or not at all, and returns its path."""
-        target = directory / RECORD_NAME
-        replace_file(target, self.model_dump_json().encode() + b"\n")
-        return target
-
-    @classmethod
-    def load(cls, path: Path) -> BuildRecord:
-        """Reads the record at ``path``, a build's directory or the file itself."""
-        file = path / RECORD_NAME if path.is_dir() else path
-        try:
-            return cls.model_validate_json(file.read_bytes())
-        except OSError as error:
-            raise UsageError(
-                f"{path} holds no build of imgasm: {RECORD_NAME} can't be read ({error.strerror})",
-                hint="Name the directory that `imgasm build` wrote, or build first.",
-            ) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise ImageError(
-                f"{file} is not a record of a build that this imgasm can read: {where}: {first['msg']}",
-                hint="Build again, or read it with the imgasm that wrote it.",
-            ) from error

@@ -1,4 +1,4 @@
-"""The JSON Schema of what ``--json`` prints about sizes: a build, an image, or a comparison, told apart by ``kind``."""
+"""The JSON Schema of what ``--json`` prints about sizes: builds, an image, or a comparison, told apart by ``kind``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from assembler.report.builds import Builds
 from assembler.report.compare import Comparison
 from assembler.report.layers import LayersReport
 from assembler.report.record import BuildRecord
@@ -14,7 +15,7 @@ from assembler.report.record import BuildRecord
 
 def schema() -> dict[str, Any]:
     """JSON Schema 2020-12. ``format`` changes when a reader of the former one would be wrong."""
-    reports: TypeAdapter[Any] = TypeAdapter(BuildRecord | LayersReport | Comparison)
+    reports: TypeAdapter[Any] = TypeAdapter(BuildRecord | Builds | LayersReport | Comparison)
     document = reports.json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "imgasm size report", **document}
 

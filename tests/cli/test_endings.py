@@ -15,6 +15,7 @@ import pytest
 
 from assembler.errors import FileError
 from assembler.image.layout import Layout
+from assembler.report.builds import Builds
 from tests.cli.running import IMGASM, imgasm, surroundings
 from tests.report.records import record
 from tests.support.thin import busybox, rootfs, write_image
@@ -230,7 +231,7 @@ def test_a_disk_that_is_full_when_the_record_is_written(disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,size=4k", disk], check=True)
     (disk / "page").write_bytes(b"x" * 4096)
     with pytest.raises(FileError, match=f"{disk}/imgasm.*: No space left on device"):
-        record().save(disk)
+        Builds(builds=(record(),)).save(disk)
     assert [path.name for path in disk.iterdir()] == ["page"]
 
 
