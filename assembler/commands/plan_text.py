@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 
 from assembler.model.budget import Budget
-from assembler.model.run_config import RunConfig
 from assembler.model.size import human
 from assembler.recipe.model import Base, Bootstrap, Compression, Container, Image, Recipe, Source, Step
+from assembler.recipe.run import pairs, plan_rows
 
 Row = tuple[str, str]
 
@@ -75,7 +75,7 @@ def _container(container: Container) -> Iterator[Row]:
     yield "devices", " ".join(container.devices)
     yield "network", container.network or ""
     yield "scratch", " ".join(map(str, container.scratch))
-    yield "environment", _pairs(container.env)
+    yield "environment", pairs(container.env)
     yield "shell", shlex.join(container.shell)
 
 
@@ -89,7 +89,7 @@ def _step(number: int, step: Step) -> Iterator[str]:
     special = [
         ("user", step.user or ""),
         ("workdir", str(step.workdir or "")),
-        ("environment", _pairs(step.env)),
+        ("environment", pairs(step.env)),
         ("timeout", f"{step.timeout:g} s" if step.timeout else ""),
         ("execute", shlex.join(step.argv) if step.script is None else ""),
     ]
@@ -106,8 +106,8 @@ def _image(image: Image) -> Iterator[Row]:
     yield "compression", _compression(image.compression)
     yield "budget", ", ".join(_budget(image.budget))
     yield "reference", image.reference or ""
-    yield from _run_config(image.config)
-    yield "annotations", _pairs(image.annotations)
+    yield from plan_rows(image.config)
+    yield "annotations", pairs(image.annotations)
 
 
 def _budget(budget: Budget) -> Iterator[str]:
@@ -123,27 +123,3 @@ def _budget(budget: Budget) -> Iterator[str]:
 
 def _compression(compression: Compression) -> str:
     return compression.codec if compression.level is None else f"{compression.codec} level {compression.level}"
-
-
-def _run_config(config: RunConfig) -> Iterator[Row]:
-    """What the config says beyond the base's."""
-    yield "entrypoint", _command(config.entrypoint)
-    yield "cmd", _command(config.cmd)
-    yield "launcher", _command(config.launcher or None)
-    yield "env", _pairs(config.env)
-    yield "labels", _pairs(config.labels)
-    yield "user", config.user or ""
-    yield "workdir", config.workdir or ""
-    yield "ports", " ".join(config.ports)
-    yield "volumes", " ".join(config.volumes)
-    yield "stop signal", config.stop_signal or ""
-
-
-def _command(words: tuple[str, ...] | None) -> str:
-    if words is None:
-        return ""
-    return shlex.join(words) if words else "none (the base's is cleared)"
-
-
-def _pairs(mapping: Mapping[str, str]) -> str:
-    return " ".join(f"{key}={shlex.quote(value)}" for key, value in mapping.items())

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from assembler.model.digest import Digest
     from assembler.model.platform import Platform
-    from assembler.model.run_config import RunConfig
+    from assembler.model.run_config import Healthcheck, RunConfig
 
 Json = dict[str, Any]
 
@@ -86,7 +86,22 @@ def _run(base: Json, run: RunConfig) -> Json:
         added: Json = {name: {} for name in names}
         if added:
             config[key] = {**(config.get(key) or {}), **added}
+    if run.healthcheck is not None:
+        config["Healthcheck"] = _healthcheck(run.healthcheck)
+    for key, words in (("Shell", run.shell), ("OnBuild", run.onbuild)):
+        if words:
+            config[key] = list(words)
+        elif words is not None:
+            config.pop(key, None)
     return {key: value for key, value in config.items() if key not in ("Entrypoint", "Cmd") or value}
+
+
+def _healthcheck(check: Healthcheck) -> Json:
+    """docker-image-spec v1.3, HealthcheckConfig: nanoseconds, and nothing for what the engine decides."""
+    seconds = {"Interval": check.interval, "Timeout": check.timeout, "StartPeriod": check.start_period,
+               "StartInterval": check.start_interval}  # fmt: skip
+    times = {key: round(value * 1_000_000_000) for key, value in seconds.items() if value is not None}
+    return {"Test": list(check.test), **times, **({"Retries": check.retries} if check.retries is not None else {})}
 
 
 def _merged_env(base: list[str], added: dict[str, str]) -> list[str]:

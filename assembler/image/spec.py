@@ -84,6 +84,17 @@ class Manifest(_Document):
     subject: DescriptorDocument | None = None
 
 
+class HealthcheckSection(_Document):
+    """Docker's (docker-image-spec v1.3): the image-spec reserves the key for it. Times are nanoseconds."""
+
+    Test: Texts = None
+    Interval: int = 0
+    Timeout: int = 0
+    StartPeriod: int = 0
+    StartInterval: int = 0
+    Retries: int = 0
+
+
 class RunSection(_Document):
     User: str | None = None
     ExposedPorts: Set = None
@@ -94,6 +105,9 @@ class RunSection(_Document):
     WorkingDir: str | None = None
     Labels: dict[str, str] | None = None
     StopSignal: str | None = None
+    Healthcheck: HealthcheckSection | None = None
+    OnBuild: Texts = None
+    Shell: Texts = None
 
 
 class RootFs(_Document):

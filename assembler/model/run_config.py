@@ -3,6 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """``test`` as Docker's config has it: CMD and arguments, CMD-SHELL and a script, or NONE. Times are seconds; of
+    what is None the engine decides."""
+
+    test: tuple[str, ...]
+    interval: float | None = None
+    timeout: float | None = None
+    start_period: float | None = None
+    start_interval: float | None = None
+    retries: int | None = None
+
+
+NO_HEALTHCHECK: Final = Healthcheck(("NONE",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +41,6 @@ class RunConfig:
     volumes: tuple[str, ...] = ()
     launcher: tuple[str, ...] = ()
     stop_signal: str | None = None
+    healthcheck: Healthcheck | None = None
+    shell: tuple[str, ...] | None = None
+    onbuild: tuple[str, ...] | None = None

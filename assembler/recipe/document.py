@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from assembler.layer.codecs import CODECS, DEFAULT, CodecName
+from assembler.recipe.run import RunTable
+from assembler.recipe.table import Table
 from assembler.recipe.values import (
     Baseline,
     Capability,
@@ -24,11 +26,9 @@ from assembler.recipe.values import (
     Name,
     Onto,
     Percent,
-    Port,
     ScratchPath,
     Script,
     Sha256,
-    Signal,
     Size,
     SourceUrl,
     Text,
@@ -36,10 +36,6 @@ from assembler.recipe.values import (
     absolute_glob,
     fail,
 )
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class VariableTable(Table):
@@ -220,7 +216,7 @@ def _path_alone(value: Any) -> Any:
     return value if isinstance(value, dict) else fail("expected an absolute glob, or a table with path and optional")
 
 
-class ImageTable(Table):
+class ImageTable(RunTable):
     """What comes out: exactly one new layer."""
 
     name: Name = Field(description="What the command line and the layout call it.")
@@ -230,17 +226,6 @@ class ImageTable(Table):
     keep: list[Annotated[KeepTable, BeforeValidator(_path_alone)]] = Field(
         default=[], description="Nothing but this leaves the container; empty means everything. Globs, or tables with "
         "path and optional.")
-    entrypoint: list[str] | None = Field(default=None, description="Config.Entrypoint; [] clears the base's.")
-    cmd: list[str] | None = Field(default=None, description="Config.Cmd; [] clears the base's.")
-    launcher: list[str] = Field(
-        default=[], description="Stands before the base's own entrypoint and cmd, which it must exec as its arguments.")
-    env: Environment = Field(default={}, description="Config.Env, beside the base's.")
-    labels: dict[str, str] = Field(default={}, description="Config.Labels, beside the base's.")
-    user: Text | None = Field(default=None, description="Config.User.")
-    workdir: ContainerPath | None = Field(default=None, description="Config.WorkingDir.")
-    ports: list[Port] = Field(default=[], description='Config.ExposedPorts: "8080", "53/udp".')
-    volumes: list[ContainerPath] = Field(default=[], description="Config.Volumes.")
-    stop_signal: Signal | None = Field(default=None, description="Config.StopSignal: SIGTERM.")
     annotations: dict[str, str] = Field(default={}, description="The manifest's annotations.")
     compression: Annotated[CompressionTable, BeforeValidator(_codec_alone)] = Field(
         default=CompressionTable(), description='"zstd", "gzip", "none", or a table with codec and level.')
@@ -270,9 +255,9 @@ class Document(Table):
         "as a tag can have it: 6.12.48+deb13 becomes 6.12.48_deb13.")
     base: BaseTable
     container: ContainerTable = ContainerTable()
-    source: list[SourceTable] = []
-    file: list[FileTable] = []
-    step: list[StepTable] = []
+    source: list[SourceTable] = Field(default=[])
+    file: list[FileTable] = Field(default=[])
+    step: list[StepTable] = Field(default=[])
     prune: PruneTable = PruneTable()
     image: Annotated[list[ImageTable], Field(min_length=1)]
 

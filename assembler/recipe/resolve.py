@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from assembler.model.budget import Budget, Growth
-from assembler.model.run_config import RunConfig
 from assembler.model.secrets import Secrets, without_userinfo
 from assembler.recipe import model
 from assembler.recipe.document import (
@@ -23,6 +22,7 @@ from assembler.recipe.document import (
     StepTable,
 )
 from assembler.recipe.problems import Problems
+from assembler.recipe.run import run_config
 from assembler.recipe.sources import absolute_url, mount_path, source_name
 from assembler.recipe.values import is_layout_path
 
@@ -145,7 +145,7 @@ def _image(table: ImageTable, folder: Path) -> model.Image:
         onto=(folder / table.onto).resolve() if is_layout_path(table.onto) else table.onto,
         keep=tuple(keep.path for keep in table.keep),
         optional=tuple(keep.path for keep in table.keep if keep.optional),
-        config=_run_config(table),
+        config=run_config(table),
         compression=model.Compression(table.compression.codec, table.compression.level),
         budget=_budget(table, folder),
         annotations=dict(table.annotations),
@@ -170,18 +170,3 @@ def _growth(table: GrowthTable, folder: Path) -> Growth:
     if table.baseline is not None and is_layout_path(table.baseline):
         baseline = (folder / table.baseline).resolve()
     return Growth(table.percent, table.floor or 0, baseline)
-
-
-def _run_config(table: ImageTable) -> RunConfig:
-    return RunConfig(
-        entrypoint=None if table.entrypoint is None else tuple(table.entrypoint),
-        cmd=None if table.cmd is None else tuple(table.cmd),
-        launcher=tuple(table.launcher),
-        env=dict(table.env),
-        labels=dict(table.labels),
-        user=table.user,
-        workdir=table.workdir,
-        ports=tuple(table.ports),
-        volumes=tuple(table.volumes),
-        stop_signal=table.stop_signal,
-    )
