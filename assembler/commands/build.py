@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from assembler.commands.base import Bases
 from assembler.commands.baseline import find_baselines
 from assembler.commands.budget import check_budgets
+from assembler.commands.files import write_files
 from assembler.commands.lock import fetch_sources
 from assembler.commands.reading import Reader
 from assembler.commands.record import Outcome, keep_record, make_record
@@ -137,7 +138,7 @@ def _files(
     with engine.session(spec, warn=progress.warn, keep=options.keep_container) as session:
         if warning := check_container_tmp(session.mount_table):
             progress.warn(warning)
-        _write_files(session, recipe)
+        write_files(session, recipe.files)
         meter = Meter(_directories(session), options.clock, session.size_rw)
         _run_steps(session, recipe, meter, progress)
         reader = Reader(session, base, recipe.images, options.output, progress)
@@ -162,11 +163,6 @@ def _container(
         secrets=recipe.secrets,
         binds=tuple(Bind(fetched.path.absolute(), source.path) for source, fetched in sources.items()),
     )
-
-
-def _write_files(session: Session, recipe: Recipe) -> None:
-    for file in recipe.files:
-        session.write_file(file.path, file.content, file.mode)
 
 
 def _directories(session: Session) -> Directories:

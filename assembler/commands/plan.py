@@ -10,8 +10,9 @@ from typing import Any
 from assembler.changeset.presets import PRESETS
 from assembler.commands import plan_text
 from assembler.model.secrets import Secrets
+from assembler.recipe.files import plan_json
 from assembler.recipe.lint import warnings
-from assembler.recipe.model import File, Recipe
+from assembler.recipe.model import File, Folder, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ def _masked(value: Any, mask: Callable[[str], str]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, File):
-        return {"path": str(value.path), "size": len(value.content), "mode": f"{value.mode:04o}"}
+    if isinstance(value, File | Folder):
+        return plan_json(value)
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

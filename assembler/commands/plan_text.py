@@ -8,6 +8,7 @@ from dataclasses import fields
 
 from assembler.model.budget import Budget
 from assembler.model.size import human
+from assembler.recipe.files import plan_row
 from assembler.recipe.model import Base, Bootstrap, Compression, Container, Image, Recipe, Source, Step
 from assembler.recipe.run import pairs, plan_rows
 
@@ -20,8 +21,7 @@ def lines(recipe: Recipe, prune: Mapping[str, tuple[str, ...]], warnings: Iterab
     yield from _section("times", _times(recipe))
     yield from _section("container", [("base", _base(recipe.base)), *_container(recipe.container)])
     yield from _section("sources", ((str(source.path), _source(source)) for source in recipe.sources))
-    yield from _section("files", ((str(file.path), f"{human(len(file.content))}, mode {file.mode:04o}")
-                                  for file in recipe.files))
+    yield from _section("files", map(plan_row, recipe.files))
     for number, step in enumerate(recipe.steps, 1):
         yield from _step(number, step)
     yield from _section("prune", ((name, " ".join(globs)) for name, globs in prune.items()))

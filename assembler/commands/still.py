@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,12 +10,12 @@ from assembler.changeset.capture import Capture
 from assembler.changeset.follow import directory_at, place_of
 from assembler.changeset.tarball import TarTree, candidates, is_directory
 from assembler.changeset.tree import parent
+from assembler.commands.files import Owners, members, write_tar
 from assembler.errors import ChangesetError, RecipeError
 from assembler.files import spool
 from assembler.layer.decompress import decompress
-from assembler.layer.entry import Entry
-from assembler.layer.header import END, header, padding
-from assembler.model.node import Kind, Node, shown
+from assembler.model.node import Kind, shown
+from assembler.recipe.model import File
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from assembler.commands.base import Bases
+    from assembler.commands.files import Added
     from assembler.layer.read import Readable
-    from assembler.recipe.model import File, Recipe
+    from assembler.recipe.model import Folder, Recipe
 
     OpenLayer = Callable[[], AbstractContextManager[Readable]]
 
@@ -39,8 +39,10 @@ def still(recipe: Recipe, bases: Bases, folder: Path) -> Iterator[Capture]:
                           hint="Sources are mounted while steps run; a [[file]] goes into the image by itself.")
     below = bases.open_layers(bases.whole(recipe.base))
     base = _read(below)
-    with spool(folder) as file:
-        layers = [*below, lambda: io.BytesIO(_tar(recipe.files, base))] if recipe.files else below
+    with spool(folder) as file, spool(folder) as added:
+        owners = Owners(lambda path: _text_in(base, os.fsencode(path).strip(b"/"), below, folder))
+        _write_tar(recipe.files, base, owners, added)
+        layers = [*below, lambda: open(added.name, "rb")] if recipe.files else below  # noqa: SIM115
         final = _read(layers) if recipe.files else base
         final.fetch = _Contents(layers, final, file)
         changed = dict(candidates(final, base)) if recipe.files else {}
@@ -53,6 +55,19 @@ def _read(layers: Sequence[OpenLayer]) -> TarTree:
         with open_layer() as layer:
             tree.apply_layer(decompress(layer))
     return tree
+
+
+def _text_in(base: TarTree, path: bytes, below: Sequence[OpenLayer], folder: Path) -> str:
+    """A small file of the base's; empty if it has none."""
+    place = place_of(path, base)
+    if place is None or (node := base.node(place)) is None or node.kind is not Kind.REGULAR:
+        return ""
+    with spool(folder) as file:
+        _Contents(below, base, file)(frozenset({place}))
+        content = base.content(place)
+        assert content is not None
+        file.seek(content.offset)
+        return file.read(node.size).decode(errors="replace")
 
 
 class _Contents:
@@ -70,21 +85,40 @@ class _Contents:
         self._spool.flush()
 
 
-def _tar(files: Sequence[File], base: TarTree) -> bytes:
+def _write_tar(files: Sequence[File | Folder], base: TarTree, owners: Owners, sink: BinaryIO) -> None:
     """The recipe's files as one more layer."""
-    members = []
+    write_tar(_placed(files, base, owners), sink)
+    sink.flush()
+
+
+def _placed(files: Sequence[File | Folder], base: TarTree, owners: Owners) -> Iterator[Added]:
     for file in files:
-        path = _place(os.fsencode(file.path).strip(b"/"), base)
-        node = Node(Kind.REGULAR, file.mode, size=len(file.content))
-        members += [header(Entry(path, node)), file.content, bytes(padding(node.size))]
-    return b"".join([*members, END])
+        for entry, origin in members(file, owners.ids(file.owner)):
+            if entry.node is not None and entry.node.kind is Kind.DIRECTORY:
+                place = place_of(entry.path, base)
+                if place is not None and is_directory(base, place):
+                    continue  # it stays what it is
+            else:
+                place = _place(entry.path, base, follow=isinstance(file, File))
+            if place is None:
+                raise _no_place(entry.path)
+            yield entry._replace(path=place), origin
 
 
-def _place(path: bytes, base: TarTree) -> bytes:
-    """Where a file of this path is written: through the base's symbolic links, as a running container does it."""
-    place = place_of(path, base)
-    directory = directory_at(parent(place), base) if place else None
-    if not place or directory is None or is_directory(base, place):
-        raise ChangesetError(f"the file {shown(path)} can't be written: in the base that is a directory, or below a "
-                             "file", hint="Choose another path for the file.")
+def _place(path: bytes, base: TarTree, *, follow: bool) -> bytes:
+    """Where a file of this path is written: through the base's symbolic links, as a running container does it.
+
+    ``follow`` goes for the last part of the path: of a directory's files, each takes the place of what is there.
+    """
+    directory = directory_at(parent(path), base)
+    name = path.rpartition(b"/")[2]
+    beside = directory + b"/" + name if directory else name
+    place = place_of(path, base) if follow else beside
+    if directory is None or not place or directory_at(parent(place), base) is None or is_directory(base, place):
+        raise _no_place(path)
     return place
+
+
+def _no_place(path: bytes) -> ChangesetError:
+    return ChangesetError(f"the file {shown(path)} can't be written: in the base that is a directory, or below a file",
+                          hint="Choose another path for the file.")

@@ -33,6 +33,15 @@ _STARTING: Final = 50
 
 _WRITE: Final = 'umask 022; mkdir -p "${1%/*}/"; cat >"$1"; chmod "$2" "$1"; cd "${1%/*}/"; pwd -P'
 
+_MAKE: Final = """
+umask 022
+command -v tar >/dev/null || { echo "the container has no tar, which a [[file]] of a directory needs" >&2; exit 1; }
+while IFS= read -r directory; do
+    [ -d "$directory" ] || { mkdir -p "$directory" && chown "$1" "$directory"; } || exit 1
+done"""
+
+_GIVE: Final = 'while IFS= read -r link; do chown -h "$1" "$link" || exit 1; done'
+
 
 class Session:
     """Made by :meth:`Engine.session`, and only valid within its context."""
@@ -87,9 +96,33 @@ class Session:
         if status:
             raise step.failure(command, status, lines.tail, self._trouble(status))
 
-    def write_file(self, path: PurePosixPath, content: bytes, mode: int) -> None:
-        """A file of root's with these permission bits; missing parents are made (0755). Links are followed."""
-        self._write(path, io.BytesIO(content), mode, f"could not write {path} in the container")
+    def write_file(self, path: PurePosixPath, stream: BinaryIO, mode: int, owner: str = "0:0") -> None:
+        """A file of ``owner``'s (user:group, by number) with these permission bits; missing parents are made, root's
+        and 0755. Links are followed."""
+        what = f"could not write {path} in the container"
+        self._write(path, stream, mode, what)
+        if owner != "0:0":  # which takes setuid away
+            script = 'chown "$2" "$1" && chmod "$3" "$1"'
+            ask(self._exec(command=["/bin/sh", "-c", script, "sh", str(path), owner, f"{mode:o}"]), what)
+
+    def write_folder(
+        self, directories: Sequence[PurePosixPath], tar: BinaryIO, links: Sequence[PurePosixPath], owner: str
+    ) -> None:
+        """The ``directories`` as far as they are missing, ``owner``'s and 0755, and what ``tar`` has, whose paths begin
+        at the root; among it the symbolic ``links``. It needs a program tar in the container."""
+        what = f"could not write {directories[0]} in the container"
+        self._for_each(directories, _MAKE, owner, what)
+        feed(self._exec("--interactive", command=["tar", "-x", "-p", "-m", "-f", "-", "-C", "/"]), tar, what)
+        if links and owner != "0:0":  # busybox leaves them to root
+            self._for_each(links, _GIVE, owner, what)
+
+    def _for_each(self, paths: Sequence[PurePosixPath], script: str, owner: str, what: str) -> None:
+        """``script`` reads a path a line."""
+        names = io.BytesIO(b"".join(os.fsencode(path) + b"\n" for path in paths))
+        feed(self._exec("--interactive", command=["/bin/sh", "-c", script, "sh", owner]), names, what)
+
+    def read_text(self, path: str) -> str:
+        return ask(self._exec(command=["cat", path]), f"could not read {path} in the container")
 
     @contextmanager
     def paused(self) -> Iterator[None]:

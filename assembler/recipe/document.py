@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from assembler.layer.codecs import CODECS, DEFAULT, CodecName
+from assembler.recipe.files import FileTable
 from assembler.recipe.run import RunTable
 from assembler.recipe.table import Table
 from assembler.recipe.values import (
@@ -22,7 +23,6 @@ from assembler.recipe.values import (
     FileName,
     Glob,
     ImageReference,
-    Mode,
     Name,
     Onto,
     Percent,
@@ -117,22 +117,6 @@ class SourceTable(Table):
         default=None, description="Where it is mounted; by default /imgasm/sources/<name>.")
     sha256: Sha256 | None = Field(
         default=None, description="64 hex digits. Without them the lock file beside the recipe pins.")
-
-
-class FileTable(Table):
-    """A small file that is in the container before the first step."""
-
-    path: ContainerPath = Field(description="Where it goes in the container.")
-    content: str | None = Field(default=None, description="Its text.")
-    from_: Text | None = Field(
-        default=None, alias="from", description="A file in the recipe's folder to copy as it is.")
-    mode: Mode = Field(default=0o644, description='Permission bits, octal: "0755".')
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> FileTable:
-        if (self.content is None) == (self.from_ is None):
-            fail("needs exactly one of content and from")
-        return self
 
 
 class StepTable(Table):

@@ -65,11 +65,47 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A small file written into the container before the first step; ``mode`` holds permission bits."""
+    """A file that is in the container before the first step; ``mode`` holds permission bits.
+
+    ``content`` is what is in it, or the file on this machine that has it. ``owner`` is ``user[:group]``, None root.
+    """
 
     path: PurePosixPath
-    content: bytes
+    content: bytes | Path
     mode: int = 0o644
+    owner: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link at ``path`` in the container."""
+
+    path: PurePosixPath
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A directory that is copied with all that is in it; all paths are the container's, and absolute.
+
+    ``directories`` begin with ``path`` itself, and come before what is in them.
+    """
+
+    path: PurePosixPath
+    directories: tuple[PurePosixPath, ...]
+    files: tuple[File, ...]
+    links: tuple[Link, ...]
+    owner: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +167,7 @@ class Recipe:
     secrets: Secrets = field(default_factory=Secrets)
     container: Container = field(default_factory=Container)
     sources: tuple[Source, ...] = ()
-    files: tuple[File, ...] = ()
+    files: tuple[File | Folder, ...] = ()
     steps: tuple[Step, ...] = ()
     prune: Prune = field(default_factory=Prune)
     images: tuple[Image, ...] = ()

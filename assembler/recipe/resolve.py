@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
 
 from assembler.model.budget import Budget, Growth
 from assembler.model.secrets import Secrets, without_userinfo
@@ -15,19 +14,16 @@ from assembler.recipe.document import (
     BootstrapTable,
     ContainerTable,
     Document,
-    FileTable,
     GrowthTable,
     ImageTable,
     SourceTable,
     StepTable,
 )
+from assembler.recipe.files import resolve_file
 from assembler.recipe.problems import Problems
 from assembler.recipe.run import run_config
-from assembler.recipe.sources import absolute_url, mount_path, source_name
+from assembler.recipe.sources import absolute_url, local_path, mount_path, source_name
 from assembler.recipe.values import is_layout_path
-
-FILE_LIMIT: Final = 16 * 1024 * 1024
-"""A [[file]] is held in memory; a larger one is better a [[source]], which is mounted and never copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +44,10 @@ def resolve(document: Document, file: Path, given: Given, problems: Problems) ->
         vars={name: given.secrets.mask(value) for name, value in given.variables.items()},
         secrets=given.secrets,
         container=_container(document.container),
-        sources=tuple(_source(table, folder, given) for table in document.source),
-        files=tuple(_file(table, folder, number, problems) for number, table in enumerate(document.file)),
+        sources=tuple(
+            _source(table, folder, given, number, problems) for number, table in enumerate(document.source)
+        ),
+        files=tuple(resolve_file(table, folder, number, problems) for number, table in enumerate(document.file)),
         steps=tuple(_step(table, document.container.shell) for table in document.step),
         prune=model.Prune(tuple(document.prune.presets), tuple(document.prune.paths)),
         images=tuple(_image(table, folder) for table in document.image),
@@ -91,38 +89,20 @@ def _container(table: ContainerTable) -> model.Container:
     )
 
 
-def _source(table: SourceTable, folder: Path, given: Given) -> model.Source:
+def _source(table: SourceTable, folder: Path, given: Given, number: int, problems: Problems) -> model.Source:
+    url = absolute_url(table.url, folder)
+    if (path := local_path(url)) is not None and path.exists() and not path.is_file():
+        what = "a directory" if path.is_dir() else "no file"
+        problems.add(("source", number, "url"), f'"{table.url}" is {what}, and a source is one file: pack it, '
+                     "or let a [[file]] copy it into the container")  # fmt: skip
     declared = given.secrets.mask(without_userinfo(table.url))
     return model.Source(
         name=source_name(table, given.secrets),
         declared=declared,
-        url=absolute_url(table.url, folder),
+        url=url,
         path=PurePosixPath(mount_path(table, given.secrets)),
         sha256=table.sha256 or given.locked.get(declared),
     )
-
-
-def _file(table: FileTable, folder: Path, number: int, problems: Problems) -> model.File:
-    if table.from_ is None:
-        content = (table.content or "").encode()
-    else:
-        try:
-            content = _read_beside(folder, table.from_)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            problems.add(("file", number, "from"), f'"{table.from_}" can not be copied: {reason}')
-            content = b""
-    return model.File(PurePosixPath(table.path), content, table.mode)
-
-
-def _read_beside(folder: Path, name: str) -> bytes:
-    """Raises OSError, or ValueError for a file that is somewhere else or too large."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ValueError("it is not in the recipe's folder, which must hold all that the recipe needs")
-    if path.stat().st_size > FILE_LIMIT:
-        raise ValueError("it is larger than 16 MiB; make it a [[source]], which is mounted instead of copied")
-    return path.read_bytes()
 
 
 def _step(table: StepTable, shell: list[str]) -> model.Step:

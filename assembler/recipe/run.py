@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from assembler.model.run_config import NO_HEALTHCHECK, Healthcheck, RunConfig
 from assembler.recipe.table import Table
@@ -65,7 +65,7 @@ class RunTable(Table):
     shell: Annotated[list[Text], Field(min_length=1)] | None = Field(
         default=None, description='Config.Shell: what Dockerfiles on this image run their scripts with. Like '
         "healthcheck it is Docker's own.")
-    onbuild: list[Annotated[Text, BeforeValidator(_instruction)]] | None = Field(
+    onbuild: list[Annotated[Text, AfterValidator(_instruction)]] | None = Field(
         default=None, description="Config.OnBuild: a Dockerfile's instructions for images on this one, which Docker "
         "and podman carry out; [] clears the base's.")
 

@@ -21,6 +21,12 @@ def mount_path(source: SourceTable, secrets: Secrets = NO_SECRETS) -> str:
     return source.path or f"{MOUNTS}/{source_name(source, secrets)}"
 
 
+def local_path(url: str) -> Path | None:
+    """The path of an absolute file: URL."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
 def absolute_url(url: str, folder: Path) -> str:
     """``url`` as it is, or the file: URL of a path, which is relative to the recipe's ``folder``."""
     parts = urlsplit(url)

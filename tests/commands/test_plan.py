@@ -132,7 +132,7 @@ def test_a_plan_is_json_too(tmp_path: Path) -> None:
 
     assert value["base"]["bootstrap"]["packages"] == ["make", "gcc"]
     assert value["steps"][1]["argv"] == ["make", "VERSION=1.2 beta"]
-    assert value["files"] == [{"path": "/etc/demo.conf", "size": 10, "mode": "0644"}]
+    assert value["files"] == [{"path": "/etc/demo.conf", "size": 10, "owner": None, "mode": "0644"}]
     assert value["prune"]["paths"] == ["/opt/demo/*.log"]
     assert value["images"][0]["budget"]["layer"] == 60_000_000
     assert value["images"][1]["keep"] == ["/opt/demo/**"]

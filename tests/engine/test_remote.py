@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import socketserver
 import threading
@@ -74,7 +75,7 @@ def test_a_remote_engine(remote: Engine) -> None:
     assert not remote.info.local
     assert remote.disk is None and check_engine_room(remote, 1 << 60) is None
     with remote.session(replace(spec, scratch=(PurePosixPath("/scratch"),))) as session:
-        session.write_file(PurePosixPath("/big"), bytes(2_000_000), 0o644)
+        session.write_file(PurePosixPath("/big"), io.BytesIO(bytes(2_000_000)), 0o644)
         assert session.pid is None
         assert session.overlay() == Unreadable("the engine's processes are not this machine's")
         assert session.scratch_directories() == {}

@@ -97,15 +97,15 @@ def test_a_timeout_kills_all_that_the_step_started(session: Session) -> None:
 
 def test_write_file(session: Session) -> None:
     content = bytes(range(256)) * 5000
-    session.write_file(PurePosixPath("/opt/new/it's a file"), content, 0o640)
-    session.write_file(PurePosixPath("/bin/tool"), b"#!/bin/sh\necho works\n", 0o755)
-    assert shell(session, "stat -c '%a %u %s' \"/opt/new/it's a file\"; tool; ls -ld /bin | cut -c1") == \
-        [f"640 0 {len(content)}", "works", "l"]
+    session.write_file(PurePosixPath("/opt/new/it's a file"), io.BytesIO(content), 0o640, "1000:7")
+    session.write_file(PurePosixPath("/bin/tool"), io.BytesIO(b"#!/bin/sh\necho works\n"), 0o4755)
+    assert shell(session, "stat -c '%a %u:%g %s' \"/opt/new/it's a file\" /bin/tool; tool; ls -ld /bin | cut -c1") == \
+        [f"640 1000:7 {len(content)}", "4755 0:0 21", "works", "l"]
 
 
 def test_write_file_into_a_missing_place_fails(session: Session) -> None:
     with pytest.raises(EngineError, match="could not write /proc/nowhere/file"):
-        session.write_file(PurePosixPath("/proc/nowhere/file"), b"", 0o644)
+        session.write_file(PurePosixPath("/proc/nowhere/file"), io.BytesIO(), 0o644)
 
 
 def test_mounts_are_paths_in_the_rootfs(engine: Engine, spec: ContainerSpec, tmp_path: Path) -> None:

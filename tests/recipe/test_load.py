@@ -6,7 +6,7 @@ import pytest
 
 from assembler.errors import RecipeError
 from assembler.model.budget import Budget, Growth
-from assembler.model.run_config import RunConfig
+from assembler.model.run_config import Healthcheck, RunConfig
 from assembler.recipe.load import load
 from assembler.recipe.model import Base, Bootstrap, Compression, Container, File, Image, Prune, Recipe, Source, Step
 from tests.recipe.writing import PRESETS, SMALL, read, write
@@ -43,6 +43,7 @@ FULL = f"""
     path = "/etc/b"
     from = "files/b"
     mode = "4755"
+    owner = "app:users"
     [[step]]
     name = "script"
     run = "make"
@@ -71,6 +72,9 @@ FULL = f"""
     ports = ["8080", "53/udp"]
     volumes = ["/data"]
     stop_signal = "SIGINT"
+    healthcheck = {{ test = ["true"], interval = "30s", retries = 2 }}
+    shell = ["/bin/bash", "-c"]
+    onbuild = ["RUN make"]
     annotations = {{ a = "b" }}
     compression = {{ codec = "zstd", level = 19 }}
     max_size = "60MB"
@@ -125,7 +129,7 @@ def test_everything_a_recipe_can_say_arrives(tmp_path: Path) -> None:
         ),
         files=(
             File(PurePosixPath("/etc/a"), b"kernel 6.1"),
-            File(PurePosixPath("/etc/b"), b"\xff{{ untouched }}", 0o4755),
+            File(PurePosixPath("/etc/b"), tmp_path / "files" / "b", 0o4755, "app:users"),
         ),
         steps=(
             Step("script", ("/bin/bash", "-euc", "make"), "make", {"A": "1"}, PurePosixPath("/build"),
@@ -149,6 +153,9 @@ def test_everything_a_recipe_can_say_arrives(tmp_path: Path) -> None:
                     ports=("8080", "53/udp"),
                     volumes=("/data",),
                     stop_signal="SIGINT",
+                    healthcheck=Healthcheck(("CMD", "true"), interval=30.0, retries=2),
+                    shell=("/bin/bash", "-c"),
+                    onbuild=("RUN make",),
                 ),
                 compression=Compression("zstd", 19),
                 budget=Budget(

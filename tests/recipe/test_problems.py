@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -65,9 +66,9 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         '[[step]] #1 "compile", rnu: there is no such key; did you mean "run"?',
         '[[step]] #2 "two", run: expected a script as a string, or a list of strings to execute: '
         '["make", "-C", "/build"]',
+        '[[image]] #1 "x y", ports #1: \'99999\' is not a port; write it as "8080" or "53/udp"',
         '[[image]] #1 "x y", name: \'x y\' is not a name: letters, digits, \'.\', \'_\' and \'-\' only',
         "[[image]] #1 \"x y\", keep #1: 'opt' is not an absolute glob, such as /opt/nvidia/**",
-        '[[image]] #1 "x y", ports #1: \'99999\' is not a port; write it as "8080" or "53/udp"',
         '[[image]] #1 "x y", compression: "gzip" has the levels 1 to 12, but level is 22',
         '[[image]] #1 "x y", max_size: must be more than 0; leave the key out for no limit',
         "[[image]] #2, name: is missing",
@@ -155,10 +156,20 @@ def test_a_recipe_without_image_makes_nothing(tmp_path: Path) -> None:
     assert problems(tmp_path, 'name = "x"') == ["[base]: is missing", "[[image]]: is missing"]
 
 
-def test_a_file_that_is_too_large_is_better_a_source(tmp_path: Path) -> None:
-    with (tmp_path / "large").open("wb") as large:
-        large.truncate(17 * 2**20)
+@pytest.mark.parametrize(("url", "what"), [("folder", "a directory"), ("folder/fifo", "no file")])
+def test_a_source_that_is_no_file_is_told_before_anything_is_fetched(tmp_path: Path, url: str, what: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "folder" / "fifo")
 
-    assert problems(tmp_path, SMALL.replace("\n    ", "\n") + '[[file]]\npath = "/a"\nfrom = "large"') == [
-        '[[file]] #1, from: "large" can not be copied: it is larger than 16 MiB; make it a [[source]], which is '
-        "mounted instead of copied"]
+    assert problems(tmp_path, SMALL.replace("\n    ", "\n") + f'[[source]]\nurl = "{url}"') == [
+        f'[[source]] #1, url: "{url}" is {what}, and a source is one file: pack it, or let a [[file]] copy it into the '
+        "container"]
+
+
+def test_a_directory_with_something_that_cannot_be_copied_is_told(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "sub").mkdir(parents=True)
+    os.mkfifo(tmp_path / "folder" / "sub" / "fifo")
+
+    assert problems(tmp_path, SMALL.replace("\n    ", "\n") + '[[file]]\npath = "/a"\nfrom = "folder"') == [
+        '[[file]] #1, from: "folder" can not be copied: /a/sub/fifo is neither a file nor a directory nor a symbolic '
+        "link"]

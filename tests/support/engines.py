@@ -103,8 +103,8 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[key] = value
 
 
-def busybox_rootfs() -> io.BytesIO:
-    """A rootfs as tar: a static busybox under all its names, and a few directories as Debian has them."""
+def busybox_rootfs(extra: Mapping[str, bytes] | None = None) -> io.BytesIO:
+    """A rootfs as tar: a static busybox under all its names, directories as Debian has them, ``extra`` files."""
     rootfs = io.BytesIO()
     names = subprocess.run([BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
     with tarfile.open(fileobj=rootfs, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -118,6 +118,8 @@ def busybox_rootfs() -> io.BytesIO:
         for name in names:
             if name != "busybox":
                 _add(tar, f"usr/bin/{name}", tarfile.SYMTYPE, 0o777, target="busybox")
+        for path, content in (extra or {}).items():
+            _add(tar, path, tarfile.REGTYPE, 0o644, content)
     rootfs.seek(0)
     return rootfs
 

@@ -1,0 +1,108 @@
+"""[[file]]: its keys, what it is when the recipe's folder was looked at, and its line in a plan."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from assembler.model.size import human
+from assembler.recipe.model import File, Folder, Link
+from assembler.recipe.problems import Problems
+from assembler.recipe.table import Table
+from assembler.recipe.values import ContainerPath, Mode, Owner, Text, fail
+
+_FILE, _PROGRAM = 0o644, 0o755
+
+
+class FileTable(Table):
+    """A file, or a directory with all that is in it, that is in the container before the first step."""
+
+    path: ContainerPath = Field(description="Where it goes in the container.")
+    content: str | None = Field(default=None, description="Its text.")
+    from_: Annotated[Text | None, Field(alias="from")] = Field(
+        default=None, description="A file or directory in the recipe's folder to copy. Of a directory all files and "
+        "symbolic links are copied, and what the container has there already stays.")
+    mode: Mode | None = Field(
+        default=None, description='Permission bits of the file, or of every file in the directory, octal: "0755". '
+        "By default 0644; of a directory's files, 0755 for those that their owner may execute.")
+    owner: Owner | None = Field(
+        default=None, description='"user", "user:group", by number or as the base names them; the group is by default '
+        "that of the user's number. By default root.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> FileTable:
+        if (self.content is None) == (self.from_ is None):
+            fail("needs exactly one of content and from")
+        return self
+
+
+def resolve_file(table: FileTable, folder: Path, number: int, problems: Problems) -> File | Folder:
+    """What is in the recipe's ``folder`` under the name that [[file]] ``number`` has."""
+    path = PurePosixPath(table.path)
+    try:
+        if table.from_ is None:
+            return File(path, (table.content or "").encode(), table.mode or _FILE, table.owner)
+        origin = _beside(folder, table.from_)
+        if origin.is_dir():
+            return _folder(path, origin, table)
+        with origin.open("rb"):  # what can't be read is told now, not when a container runs
+            return File(path, origin, table.mode or _FILE, table.owner)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        problems.add(("file", number, "from"), f'"{table.from_}" can not be copied: {reason}')
+        return File(path, b"")
+
+
+def _beside(folder: Path, name: str) -> Path:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError("it is not in the recipe's folder, which must hold all that the recipe needs")
+    return path
+
+
+def _folder(path: PurePosixPath, origin: Path, table: FileTable) -> Folder:
+    directories, files, links = [path], [], []
+    for entry in _entries(origin):
+        at, mode = path / Path(entry.path).relative_to(origin), entry.stat(follow_symlinks=False).st_mode
+        if "\n" in entry.name:
+            raise ValueError(f"{str(at)!r} has a line end in its name")
+        if stat.S_ISDIR(mode):
+            directories.append(at)
+        elif stat.S_ISLNK(mode):
+            links.append(Link(at, os.readlink(entry.path)))
+        elif stat.S_ISREG(mode):
+            own = _PROGRAM if mode & stat.S_IXUSR else _FILE
+            files.append(File(at, Path(entry.path), table.mode or own, table.owner))
+        else:
+            raise ValueError(f"{at} is neither a file nor a directory nor a symbolic link")
+    return Folder(path, tuple(directories), tuple(files), tuple(links), table.owner)
+
+
+def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
+    """All that is below, each directory before what is in it, in the order of names: the same on every machine."""
+    with os.scandir(directory) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(Path(entry.path))
+
+
+def plan_row(file: File | Folder) -> tuple[str, str]:
+    owner = f", owner {file.owner}" if file.owner else ""
+    if isinstance(file, File):
+        return str(file.path), f"{human(file.size)}, mode {file.mode:04o}{owner}"
+    count = len(file.files) + len(file.links)
+    return f"{file.path}/", f"{count} {'file' if count == 1 else 'files'}, {human(file.size)}{owner}"
+
+
+def plan_json(file: File | Folder) -> dict[str, Any]:
+    """Sizes, not contents."""
+    common = {"path": str(file.path), "size": file.size, "owner": file.owner}
+    if isinstance(file, File):
+        return {**common, "mode": f"{file.mode:04o}"}
+    return {**common, "files": [plan_json(one) for one in file.files], "links": [str(link.path) for link in file.links]}
