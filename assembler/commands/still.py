@@ -66,8 +66,9 @@ def _text_in(base: TarTree, path: bytes, below: Sequence[OpenLayer], folder: Pat
         _Contents(below, base, file)(frozenset({place}))
         content = base.content(place)
         assert content is not None
-        file.seek(content.offset)
-        return file.read(node.size).decode(errors="replace")
+        with open(content.file, "rb") as stream:
+            stream.seek(content.offset)
+            return stream.read(node.size).decode(errors="replace")
 
 
 class _Contents:
