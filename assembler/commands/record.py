@@ -14,6 +14,7 @@ from assembler.model.node import shown
 from assembler.report.builds import Builds, is_build
 from assembler.report.files import file_table
 from assembler.report.image import image_report
+from assembler.report.part import counted
 from assembler.report.record import (
     BaseLayer,
     BuildRecord,
@@ -25,7 +26,6 @@ from assembler.report.record import (
     RecipeName,
     Tally,
 )
-from assembler.report.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

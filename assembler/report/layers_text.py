@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from assembler.model.size import human
-from assembler.report.part import printable
-from assembler.report.text import columns, counted, draw, hint_rows, listing, section, size_or_blank
+from assembler.report.part import counted, printable
+from assembler.report.text import columns, draw, hint_rows, listing, section, size_or_blank
 
 if TYPE_CHECKING:
     from rich.table import Table

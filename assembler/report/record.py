@@ -13,6 +13,7 @@ from pydantic import Field, computed_field, model_validator
 
 from assembler.model.usage import StepUsage
 from assembler.report.budget import Violation
+from assembler.report.dockerfile import DockerfileCost, LastStage
 from assembler.report.files import FileTable
 from assembler.report.hints import Hint
 from assembler.report.part import Part
@@ -135,20 +136,6 @@ class ImageReport(Part):
         return self.layer.compressed + sum(layer.compressed for layer in self.base)
 
 
-class DockerfileCost(Part):
-    """What the same steps cost as a Dockerfile with one RUN each, where nothing ever shrinks.
-
-    ``steps`` is what each RUN layer would hold, uncompressed; ``bytes`` their sum, ``scratch`` the part of it that
-    imgasm kept on scratch volumes. ``compressed_estimate`` is that sum at the ratio that this build's own layers were
-    compressed with; the base is in none of the figures.
-    """
-
-    steps: tuple[int, ...]
-    bytes: int
-    scratch: int
-    compressed_estimate: int | None
-
-
 class BuildRecord(Part):
     format: Literal[1] = FORMAT
     kind: Literal["build"] = "build"
@@ -190,15 +177,10 @@ class BuildRecord(Part):
     @property
     def dockerfile(self) -> DockerfileCost | None:
         """None where the engine did not let the steps' bytes be seen."""
-        if not self.steps or any(step.added is None for step in self.steps):
-            return None
-        scratch = [step.scratch_added or 0 for step in self.steps]
-        steps = tuple((step.added or 0) + aside for step, aside in zip(self.steps, scratch, strict=True))
-        contents = sum(image.layer.content for image in self.images)
-        blobs = sum(image.layer.compressed for image in self.images)
-        return DockerfileCost(
-            steps=steps,
-            bytes=sum(steps),
-            scratch=sum(scratch),
-            compressed_estimate=sum(steps) * blobs // contents if contents else None,
-        )
+        return DockerfileCost.of(self.steps, [_last_stage(image) for image in self.images])
+
+
+def _last_stage(image: ImageReport) -> LastStage:
+    layer = image.layer
+    return LastStage(image=image.name, bytes=layer.content, compressed=layer.compressed,
+                     removals=image.kinds.get("whiteout", 0))  # fmt: skip

@@ -13,11 +13,13 @@ from xml.etree.ElementTree import Element, SubElement
 
 from assembler.model.size import human
 from assembler.report import timeline
+from assembler.report.dockerfile import HEADING, ONE_STAGE, two_stages
 from assembler.report.palette import color, ink
 from assembler.report.part import printable
 from assembler.report.treemap import Box, Cell, cells, tree_of
 
 if TYPE_CHECKING:
+    from assembler.report.dockerfile import DockerfileCost
     from assembler.report.record import BuildRecord, ImageReport
     from assembler.report.timeline import Span
 
@@ -26,6 +28,7 @@ _PLOT: Final = Box(70, 16, WIDTH - 84, 190)
 _BAR: Final = 22
 TIMELINE_HEIGHT: Final = 280
 _MAP_HEIGHT: Final = 420
+_COMPARISON_HEIGHT: Final = 46
 _LETTER: Final = 6.6
 """Width of a letter of the 12 px sans, roughly: names are cut before they run into the next."""
 
@@ -33,13 +36,16 @@ _LETTER: Final = 6.6
 def svg(record: BuildRecord, image: ImageReport | None = None) -> str:
     """A picture that stands alone: the timeline, and below it the layer of ``image`` if its files are known."""
     has_map = image is not None and image.table is not None
-    height = TIMELINE_HEIGHT + (_MAP_HEIGHT + 30 if has_map else 0)
+    ends = TIMELINE_HEIGHT + (_MAP_HEIGHT + 30 if has_map else 0)
+    height = ends + (_COMPARISON_HEIGHT if record.dockerfile else 0)
     picture = _picture(height, f"{record.recipe.name}: disk during the build" + (", and the layer" if has_map else ""))
     SubElement(picture, "style").text = files("assembler.report").joinpath("assets/picture.css").read_text()
     SubElement(picture, "rect", {"class": "ground", "width": "100%", "height": "100%"})
     _draw_timeline(picture, record)
     if has_map and image is not None:
         _draw_map(picture, record, image, TIMELINE_HEIGHT)
+    if record.dockerfile:
+        _draw_comparison(picture, record.dockerfile, ends + 16)
     return ElementTree.tostring(picture, encoding="unicode") + "\n"
 
 
@@ -113,6 +119,12 @@ def _draw_legend(picture: Element) -> None:
     SubElement(picture, "circle", {"class": "peak", "cx": "530", "cy": f"{y - 4:g}", "r": "3"})
     _text(picture, 540, y, "peak", soft=True)
     _text(picture, WIDTH - 14, y, "short steps are drawn wider than they took", anchor="end", soft=True)
+
+
+def _draw_comparison(picture: Element, cost: DockerfileCost, y: float) -> None:
+    """Two lines, as long as the picture is wide."""
+    _text(picture, 14, y, f"{HEADING}, {ONE_STAGE}: {human(cost.bytes)} in its layers, uncompressed", soft=True)
+    _text(picture, 14, y + 18, f"{HEADING}, {two_stages(cost)}", soft=True)
 
 
 def _draw_map(picture: Element, record: BuildRecord, image: ImageReport, y: float) -> None:

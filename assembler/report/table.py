@@ -9,14 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from assembler.model.size import human
-from assembler.report.part import printable
-from assembler.report.text import columns, counted, draw, duration, hint_rows, listing, section, size_or_blank
+from assembler.report.dockerfile import HEADING, ONE_STAGE, two_stages
+from assembler.report.part import counted, printable
+from assembler.report.text import columns, draw, duration, hint_rows, listing, section, size_or_blank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assembler.model.usage import StepUsage
-    from assembler.report.record import BuildRecord, DockerfileCost, Heavy, ImageReport
+    from assembler.report.dockerfile import DockerfileCost
+    from assembler.report.record import BuildRecord, Heavy, ImageReport
 
 _LARGEST: Final = 8
 _BAR: Final = 20
@@ -38,7 +40,7 @@ def render(record: BuildRecord, width: int = 80, color: bool = False) -> str:
         parts.append(section("Over budget", _broken(record)))
     parts += [Text(f"\n{note}", "dim") for note in record.notes]
     if record.dockerfile:
-        parts.append(section("As a Dockerfile with one RUN for each step", _dockerfile(record, record.dockerfile)))
+        parts.append(section(HEADING, _dockerfile(record.dockerfile)))
     return draw(Group(*parts), width, color)
 
 
@@ -163,15 +165,8 @@ def _broken(record: BuildRecord) -> Group:
     return Group(*lines)
 
 
-def _dockerfile(record: BuildRecord, cost: DockerfileCost) -> Group:
-    scratch = f", {human(cost.scratch)} of it here on scratch" if cost.scratch else ""
-    layers = counted(len(cost.steps), "layer")
-    lines = [f"{human(cost.bytes)} in {layers}, uncompressed, nothing ever shrinking{scratch}"]
-    if cost.compressed_estimate is not None:
-        lines.append(f"about {human(cost.compressed_estimate)} compressed (an estimate, at this build's own ratio)")
-    for image in record.images:
-        if image.layer.content:
-            times = cost.bytes / image.layer.content
-            saved = f", {times:.1f} times less" if times >= 1.05 else ""
-            lines.append(f"{printable(image.name)}: {human(image.layer.content)}{saved}")
+def _dockerfile(cost: DockerfileCost) -> Group:
+    """Both ways that people write one: who knows the second finds no more saved here than there is."""
+    lines = [f"{ONE_STAGE}: {cost.one_stage()}", two_stages(cost)]
+    lines += [f"  {image}: {weight}" for image, weight in cost.last_stages()]
     return Group(*map(Text, lines))

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assembler.model.size import human
-from assembler.report.part import printable
+from assembler.report.part import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,11 +61,6 @@ def hint_rows(found: Iterable[Hint]) -> Table:
 
 def size_or_blank(size: int | None) -> str:
     return "" if size is None else human(size)
-
-
-def counted(number: int, noun: str) -> str:
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{number} {noun if number == 1 else plural}"
 
 
 def duration(seconds: float) -> str:

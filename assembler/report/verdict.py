@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from assembler.model.size import human
+from assembler.report.dockerfile import HEADING, ONE_STAGE, two_stages
 from assembler.report.part import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from assembler.report.budget import Violation
+    from assembler.report.dockerfile import DockerfileCost
     from assembler.report.record import BuildRecord, ImageReport
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -30,7 +32,17 @@ def markdown(record: BuildRecord, violations: Sequence[Violation]) -> str:
     if any(step.added is not None for step in record.steps):
         lines += ["", "| step | written | peak |", "| --- | ---: | ---: |"]
         lines += [f"| {_escape(step.name)} | {_size(step.added)} | {_size(step.peak)} |" for step in record.steps]
+    if record.dockerfile:
+        lines += ["", *_dockerfile(record.dockerfile)]
     return "\n".join(lines) + "\n"
+
+
+def _dockerfile(cost: DockerfileCost) -> Iterator[str]:
+    yield f"{HEADING}:"
+    yield ""
+    yield f"- {ONE_STAGE}: {cost.one_stage()}"
+    yield f"- {two_stages(cost)}"
+    yield from (f"  - {_escape(image)}: {weight}" for image, weight in cost.last_stages())
 
 
 def _image_row(record: BuildRecord, image: ImageReport) -> str:

@@ -8,8 +8,8 @@ function drawTiles(record, image) {
     [human(image.layer.uncompressed), "the layer, unpacked"],
     [human(image.layer.compressed + below), below ? `the image, with ${human(below)} below` : "the image, with nothing below"],
     peak ? [human(peak), "at most on disk during the build"] : null,
-    cost ? [human(cost.bytes), "as a Dockerfile, unpacked"] : null,
-    cost && cost.bytes >= 1.05 * image.layer.content && image.layer.content ? [`${(cost.bytes / image.layer.content).toFixed(1)} times`, "less than as a Dockerfile"] : null,
+    cost ? [human(cost.bytes), "as a Dockerfile of one stage, unpacked"] : null,
+    cost && cost.bytes >= 1.05 * image.layer.content && image.layer.content ? [`${(cost.bytes / image.layer.content).toFixed(1)} times`, "less than with one stage; with two it is the same"] : null,
   ];
   byId("tiles").replaceChildren(...tiles.filter(Boolean).map(([size, what]) =>
     element("div", {class: "tile"}, element("b", {}, size), element("span", {class: "soft"}, what))));
@@ -51,11 +51,15 @@ function drawDockerfile(record, image, palette) {
   if (!cost) return;
   const guess = cost.compressed_estimate === null ? "" : ` About ${human(cost.compressed_estimate)} compressed: an estimate, at this build's own ratio.`;
   const scratch = cost.scratch ? ` ${human(cost.scratch)} of it were on scratch here.` : "";
-  byId("dockerfile-told").textContent = `What each RUN layer would hold, unpacked: in a Dockerfile nothing ever shrinks.${scratch}${guess}`;
+  const copied = cost.two_stages.find((stage) => stage.image === image.name);
+  const removals = copied && copied.removals ? ` COPY cannot remove ${copied.removals} ${copied.removals === 1 ? "path" : "paths"}.` : "";
+  byId("dockerfile-told").textContent = `One stage, one RUN for each step: what each layer would hold, unpacked, for in one stage nothing ever shrinks.${scratch}${guess}`
+    + ` Two stages, COPY --from of the same files: no more than here, but the first stage's ${human(cost.bytes)} stay in the builder's cache.${removals}`;
   byId("bars").replaceChildren(
     ...cost.steps.map((size, index) =>
       bar(`RUN ${printable(record.steps[index].name)}`, size, cost.bytes, palette.steps[index % palette.steps.length])),
-    bar("all of them", cost.bytes, cost.bytes, palette.none, true),
+    bar("one stage: all of them", cost.bytes, cost.bytes, palette.none, true),
+    ...(copied ? [bar("two stages: COPY --from", copied.bytes, cost.bytes, palette.none)] : []),
     bar("imgasm's one layer", image.layer.content, cost.bytes, "var(--accent)"),
   );
 }
