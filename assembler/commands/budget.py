@@ -4,22 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assembler.changeset.follow import ways
 from assembler.errors import BudgetExceeded
 from assembler.model.globs import matching
 from assembler.report.budget import check
 from assembler.report.builds import Builds, is_build
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from assembler.changeset.tree import Tree
     from assembler.model.budget import Budget
-    from assembler.report.budget import Baseline
+    from assembler.report.budget import Baseline, Matching
     from assembler.report.record import BuildRecord
 
 
+def through_links(budgets: Iterable[Budget], tree: Tree) -> Matching:
+    """What makes matching functions of the budgets' globs that go through the symbolic links of ``tree``.
+
+    ``tree`` is needed no more when this returns.
+    """
+    real = {glob: ways(glob, tree) for budget in budgets for glob, _ in budget.paths}
+
+    def matching_any(glob: str) -> Callable[[str], object]:
+        each = [matching(way.pattern) for way in real[glob]]
+        return lambda path: any(matches(path) for matches in each)
+
+    return matching_any
+
+
 def check_budgets(
-    record: BuildRecord, budgets: Mapping[str, Budget], baselines: Mapping[str, Baseline]
+    record: BuildRecord,
+    budgets: Mapping[str, Budget],
+    baselines: Mapping[str, Baseline],
+    matching: Matching = matching,
 ) -> BuildRecord:
     """The record with what was found, beside what it said before. Both mappings are by the images' names."""
     checked = [image for image in record.images if budgets.get(image.name)]

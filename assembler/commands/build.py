@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.commands.base import Bases
 from assembler.commands.baseline import find_baselines
-from assembler.commands.budget import check_budgets
+from assembler.commands.budget import check_budgets, through_links
 from assembler.commands.files import write_files
 from assembler.commands.lock import fetch_sources
 from assembler.commands.reading import Reader
@@ -110,7 +110,8 @@ def build(
             written = write_images(recipe, capture, layout, bases, progress, prove_by=prove_by)
             outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
             record = make_record(recipe, engine.info if engine else None, capture, meter, outcomes, layout)
-            record = check_budgets(record, {image.name: image.budget for image in recipe.images}, baselines)
+            budgets = {image.name: image.budget for image in recipe.images}
+            record = check_budgets(record, budgets, baselines, through_links(budgets.values(), capture.final))
             keep_record(record, layout, progress)
     for rule in idle_rules(record):
         progress.warn(f"{rule} matched nothing: is it still needed?")

@@ -124,6 +124,12 @@ def test_a_file_of_the_recipe_is_written_through_links(imgasm: Imgasm) -> None:
     assert {"nowhere", "usr/lib/modules/6.1/nvidia.ko"} <= set(names)
 
 
+def test_a_budgets_glob_goes_through_links(imgasm: Imgasm) -> None:
+    write(imgasm, image('"/lib/modules/**"') + 'budget = { paths = { "/lib/modules/**" = 5 } }\n')
+    said = imgasm("build", "kept.toml", status=10).stderr
+    assert "/lib/modules/** is 6 B" in said and "/usr/lib/modules/6.1/nvidia.ko" in said
+
+
 @pytest.mark.engine
 def test_what_keep_names_through_links_is_the_same_layer_however_the_container_is_read(imgasm: Imgasm) -> None:
     """Without steps, and with steps in place and out of exports; and the image works under the names in ``keep``."""
