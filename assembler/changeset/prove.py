@@ -29,6 +29,8 @@ _DETAILED: Final = 20
 _ENGINES_OWN: Final = Node(Kind.DIRECTORY, 0o755)
 """What engines make of a parent that the layer doesn't mention (trap 10)."""
 _SYMLINK_LIMIT: Final = 40
+_REPEATED: Final = b"security.capability"
+"""What engines that change the owner of each entry, of a hard link as well, clear and take from its own header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,8 @@ class _Prover:
             expected.mode, expected.uid, expected.gid, expected.mtime
         ):  # fmt: skip
             self.wrong[path].append("its link in the layer has another mode, owner or time")
+        elif member.xattrs != tuple(pair for pair in expected.xattrs if pair[0] == _REPEATED):
+            self.wrong[path].append("its link in the layer does not repeat just the file's capabilities")
 
     def _expected(self, path: bytes) -> Node | None:
         """What an entry for ``path`` must say; None: there must be none."""

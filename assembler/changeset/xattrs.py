@@ -12,13 +12,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from assembler.layer.header import CAPABILITY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from assembler.model.node import Xattrs
 
 DEFAULT_ACL: Final = b"system.posix_acl_default"
-_KEPT: Final = frozenset({b"security.capability", b"security.ima", b"system.posix_acl_access", DEFAULT_ACL})
+_KEPT: Final = frozenset({CAPABILITY, b"security.ima", b"system.posix_acl_access", DEFAULT_ACL})
 _USER: Final = b"user."
 _USER_OVERLAY: Final = b"user.overlay."
 _ESCAPE: Final = b"overlay."
@@ -38,7 +40,7 @@ def normal(found: Iterable[tuple[bytes, bytes]], drop: Callable[[str], None], pr
             if not name.startswith(_ESCAPE, len(private)):
                 continue
             name = private + name[len(private) + len(_ESCAPE) :]  # a file's own overlay.x is there as overlay.overlay.x
-        if name == b"security.capability":
+        if name == CAPABILITY:
             value = capability_v2(value)
         if name not in _KEPT and (not name.startswith(_USER) or name.startswith(_USER_OVERLAY)):
             drop(f"the attribute {os.fsdecode(name)} is not in the layer")

@@ -8,7 +8,7 @@ from assembler.errors import ImageError
 from assembler.layer import fields
 from assembler.layer.entry import WHITEOUT_PREFIX, Entry
 from assembler.layer.findings import Notes
-from assembler.layer.header import header
+from assembler.layer.header import CAPABILITY, header
 from assembler.layer.read import BLOCK
 from assembler.layer.salvage import Salvager
 from assembler.model.node import Kind
@@ -22,6 +22,8 @@ _OPAQUE: Final = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
 _LARGEST_ID: Final = (1 << 32) - 2
 _OVERLAY: Final = (b"trusted.overlay.", b"user.overlay.")
 _SELINUX: Final = b"security.selinux"
+_CAPABILITY_SIZE: Final = 24
+"""Bytes, the most that Linux takes (linux/capability.h): no more are remembered."""
 _NO_DIRECTORY: Final = "a path below something that is no directory; engines disagree"
 
 
@@ -50,6 +52,7 @@ class _LayerCheck:
         self._links: list[tuple[bytes, bytes]] = []
         self._whiteouts: dict[bytes, None] = {}
         self._opaque: dict[bytes, None] = {}
+        self._capable: dict[bytes, bytes] = {}
         self._note = notes.note
 
     def member(self, member: Member) -> None:
@@ -93,6 +96,7 @@ class _LayerCheck:
             self._note("warning", "a directory stands behind what is in it", path)
         if member.is_link:
             self._link(path, member.link)
+        self._capability(member, path)
         if self._is_blocked(path):
             self._note("error", _NO_DIRECTORY, path)
         node.is_directory = is_directory
@@ -103,6 +107,16 @@ class _LayerCheck:
             self._note("error", "a hard link to a directory", path)
         elif found is None or found.is_directory is None:
             self._links.append((path, target))
+
+    def _capability(self, member: Member, path: bytes) -> None:
+        """A link's header must repeat its file's: see ``header.repeated``."""
+        said = dict(member.xattrs).get(CAPABILITY, b"")[:_CAPABILITY_SIZE]
+        known = self._capable.get(member.link, b"") if member.is_link else said
+        if said != known:
+            what = "does not repeat" if known and not said else "has others than"
+            self._note("error", f"a hard link {what} its file's capabilities; engines disagree which it has", path)
+        if known:
+            self._capable[path] = known
 
     def _is_blocked(self, path: bytes) -> bool:
         """Whether something above ``path`` is a file, or a symlink that this layer does not replace."""

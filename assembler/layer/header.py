@@ -18,6 +18,8 @@ BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
 """Two zero blocks end the archive, and nothing follows them: tar's padding to 10 KiB records serves tapes."""
 
+CAPABILITY: Final = b"security.capability"
+
 _USTAR: Final = struct.Struct("100s48s8sc100s8s32s32s16s155s12x")
 _NUMBERS: Final = b"%07o\0%07o\0%07o\0%011o\0%011o\0"
 """mode, uid, gid, size, mtime: five fields that lie side by side."""
@@ -48,7 +50,7 @@ def header(entry: Entry) -> bytes:
     kind, mode, uid, gid, mtime, size, link, device, xattrs, _ = entry.node or _WHITEOUT
     name, typeflag = _member_name(entry), _TYPES[kind]
     if entry.link is not None:
-        typeflag, link, size, xattrs = b"1", entry.link, 0, ()  # trap 12: a link's size must be 0
+        typeflag, link, size, xattrs = b"1", entry.link, 0, repeated(xattrs)  # trap 12: a link's size must be 0
     records: list[tuple[bytes, bytes]] = []
 
     # A directory's slash is a courtesy to old readers (its type says what it is), and not worth a PAX header.
@@ -67,6 +69,15 @@ def header(entry: Entry) -> bytes:
         size, mtime = _held(b"size", size, _MAX_11, records), _held(b"mtime", mtime, _MAX_11, records)
     block = _ustar(split[1], _NUMBERS % (mode, uid, gid, size, mtime), typeflag, link[:_LINK], device, split[0])
     return _pax(records) + block if records else block
+
+
+def repeated(xattrs: Xattrs) -> Xattrs:
+    """What a hard link must say again of the attributes of its file.
+
+    Docker (20.10 and 26) and containerd (1.6) change the owner of every entry, of a link as well. By that Linux clears
+    the file's capabilities, and then they set the attributes of the link's own header. Nothing else is lost so.
+    """
+    return tuple(pair for pair in xattrs if pair[0] == CAPABILITY) if xattrs else ()
 
 
 def padding(size: int) -> int:

@@ -17,7 +17,7 @@ from assembler.changeset.rules import Rules
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
 from assembler.layer.entry import Entry
-from assembler.layer.header import END
+from assembler.layer.header import END, header
 from assembler.model.node import Content, Kind, Node
 from tests.changeset.test_property import Case, cases, examples, past
 from tests.support.edits import Edit, perform
@@ -26,9 +26,11 @@ from tests.support.scene import layer_of, scene
 if TYPE_CHECKING:
     from assembler.changeset.capture import Capture
     from assembler.changeset.tree import Tree
+    from assembler.model.node import Xattrs
 
 pytestmark = pytest.mark.root
 
+CAPABLE = bytes.fromhex("0100000200040000000000000000000000000000")
 BASE = [
     Edit("write", b"old/deep/file", b"old\n"), Edit("write", b"etc/kept", b"kept\n"), Edit("write", b"etc/one", b"1"),
     Edit("link", b"etc/two", other=b"etc/one"), Edit("write", b"etc/changed", b"old\n"), Edit("mkdir", b"tmp"),
@@ -160,6 +162,40 @@ def test_a_hard_link_that_became_a_file_of_its_own_is_found(right: Right) -> Non
         return entry._replace(link=None, content=right.capture.final.content(entry.path))
 
     assert found(right, right.changed(b"tmp/new", split)).keys() == {"/tmp/link", "/tmp/new"}
+
+
+@pytest.mark.parametrize("said", [(), ((b"security.capability", b"other"),), ((b"security.capability", CAPABLE),
+                                                                             (b"user.a", b"1"))])
+def test_a_link_that_does_not_repeat_just_its_files_capabilities_is_found(said: Xattrs) -> None:
+    """See trap 15: Docker and containerd clear them, and take what the link's header says."""
+    def container(at: Path) -> None:
+        perform(at, [Edit("write", b"a", b"x"), Edit("link", b"b", other=b"a")])
+        os.setxattr(at / "b", "security.capability", CAPABLE)
+        os.setxattr(at / "b", "user.a", b"1")
+
+    with scene(lambda at: None, container=container) as done:
+        capture = done.overlay()
+        entries = list(changeset(capture, None, Rules(()), Rules(())).changeset.entries)
+        right = Right(capture, entries)
+        right.prove(entries)
+
+        layer = io.BytesIO(b"".join(_spoiled(entry, said) for entry in entries) + END)
+        with pytest.raises(ChangesetError) as caught:
+            prove_layer(layer, capture, None, Rules(()), Rules(()))
+        assert caught.value.detail == "/b: its link in the layer does not repeat just the file's capabilities"
+
+
+def _spoiled(entry: Entry, said: Xattrs) -> bytes:
+    if entry.link is None:
+        return layer_of([entry])[: -len(END)]
+    node = entry.node
+    assert node is not None
+    # As a file without content, of which every attribute is written, made a link by its type and the file's name.
+    written = header(Entry(entry.path, node._replace(size=0, xattrs=said)))
+    block = bytearray(written[-512:])
+    block[148:158] = b" " * 8 + b"1" + b"a"
+    block[148:155] = b"%06o\0" % sum(block)
+    return written[:-512] + bytes(block)
 
 
 def test_every_path_is_told_the_first_twenty_in_detail(right: Right) -> None:

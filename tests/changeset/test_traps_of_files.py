@@ -75,9 +75,15 @@ def test_trap_14_a_drop_that_leaves_nothing_to_write_is_told_as_well() -> None:
 def test_trap_15_capabilities_are_kept(traps: Made) -> None:
     found = traps.below("15_capabilities")
     values = {member.pax_headers["SCHILY.xattr.security.capability"].encode("utf-8", "surrogateescape")
-              for member in found.values()}
-    assert sorted(found) == ["new", "old"] and values == {corpus.CAPABILITY_V2}
+              for name, member in found.items() if name != "z"}
+    assert sorted(found) == ["hard new", "new", "old", "z", "z/harder"] and values == {corpus.CAPABILITY_V2}
     assert traps.content("15_capabilities/old") == OLD
+
+
+def test_trap_15_a_hard_link_repeats_its_files_capabilities_and_no_other_attribute(traps: Made) -> None:
+    """Docker and containerd chown the link, which clears the capabilities, and set what its own header has."""
+    links = [member for member in traps.below("15_capabilities").values() if member.islnk()]
+    assert [member.pax_headers.keys() for member in links] == [{"SCHILY.xattr.security.capability"}] * 2
 
 
 def test_trap_15_capabilities_of_a_user_namespace_become_everyones() -> None:

@@ -59,6 +59,9 @@ def test_a_right_layer_has_no_findings() -> None:
     ), LOWER) == []
 
 
+CAPABLE = {"SCHILY.xattr.security.capability": "\x01\0\0\x02\0\x04\0\0" + "\0" * 12}
+
+
 @pytest.mark.parametrize(("severity", "what", "data"), [
     ("error", "twice: a", layer(entry("a"), entry("./a"))),
     ("error", "twice: .wh.etc", layer(entry(".wh.etc"), entry(".wh.etc"))),
@@ -100,6 +103,13 @@ def test_a_right_layer_has_no_findings() -> None:
     ("error", "own attribute trusted.overlay.opaque: d",
      layer(entry("d", D, pax_headers={"SCHILY.xattr.trusted.overlay.opaque": "y"}))),
     ("error", "an owner above 4294967294, the largest that Linux has: f", layer(entry("f", uid=(1 << 32) - 1))),
+    ("error", "does not repeat its file's capabilities; engines disagree which it has: l",
+     layer(entry("f", pax_headers=CAPABLE), entry("l", L, linkname="f"))),
+    ("error", "does not repeat its file's capabilities; engines disagree which it has: m",
+     layer(entry("f", pax_headers=CAPABLE), entry("l", L, linkname="f", pax_headers=CAPABLE),
+           entry("m", L, linkname="l"))),
+    ("error", "has others than its file's capabilities; engines disagree which it has: l",
+     layer(entry("f"), entry("l", L, linkname="f", pax_headers=CAPABLE))),
     ("warning", "user or group name: f", layer(entry("f", uname="root"))),
     ("warning", "user or group name: f", layer(entry("f", gname="root"))),
     ("warning", "fraction of a second: f", layer(entry("f", mtime=1.5))),
@@ -125,6 +135,12 @@ def test_trap_12_a_hard_link_with_a_size() -> None:
     header_block[148:156] = b" " * 8
     header_block[148:156] = b"%06o\0 " % sum(header_block)
     assert check(right[:512] + bytes(header_block) + right[1024:]) == [("error", "a hard link has a size: b")]
+
+
+def test_trap_15_a_hard_link_that_repeats_its_files_capabilities_is_right() -> None:
+    attributes = CAPABLE | {"SCHILY.xattr.user.a": "1"}
+    linked = entry("l", L, linkname="f", pax_headers=CAPABLE)
+    assert check(layer(entry("f", pax_headers=attributes), linked), LOWER) == []
 
 
 def test_an_attribute_without_a_value() -> None:

@@ -30,6 +30,8 @@ class Member:
     owner: tuple[bytes, bytes] = (b"", b"")
     time: int | None = None
     """What the header says, where a PAX record says better."""
+    repeats: bool = True
+    """Whether a link's header has its file's capabilities as well."""
 
 
 def plan(names: Iterable[str | bytes], facts: Facts, directory: bytes) -> list[Member]:
@@ -61,8 +63,9 @@ def _write(member: Member, gnu: bool) -> bytes:
     kind = b"1" if member.link else _TYPES[fact.kind]
     name = member.name + b"/" if kind == b"5" else member.name
     records = dict(member.pax)
-    if not member.link:
-        records |= {b"SCHILY.xattr." + key.encode(): value for key, value in fact.xattrs}
+    if not member.link or member.repeats:
+        records |= {b"SCHILY.xattr." + key.encode(): value for key, value in fact.xattrs
+                    if not member.link or key == "security.capability"}  # fmt: skip
     time = fact.mtime if member.time is None else member.time
     before = b""
     if gnu:

@@ -58,7 +58,7 @@ _HAND: dict[str, Names] = {
     "12_groups": ("z", "z/first", "y=z/first", "b", "broken", "s1", "s2=s1", ".wh.part1"),
     "13_twice": ("x",),
     "14_attributes": ("old", "new", "acl", "less", "less_file", "inherits/new", "defaults", ""),
-    "15_capabilities": ("old", "new"),
+    "15_capabilities": ("old", "z", "new", "z/harder=new", "hard new=z/harder"),
     "16_setuid": ("old", "new", "d"),
     "17_sparse": ("holes",),
     "18_devices": ("character", "block", "fifo", "became"),
@@ -196,6 +196,11 @@ def _inherits(root: Path) -> None:
     os.setxattr(root / "d", "system.posix_acl_default", ACL)
 
 
+def _capable_twice(root: Path) -> None:
+    os.setxattr(write(root / "new"), CAPABILITY, CAPABILITY_V2)
+    (root / "hard").hardlink_to(root / "new")
+
+
 wrong("01_a_whiteout_after_what_replaces_it", had("x"), made("x"), ("x", ".wh.x"),
       "right", "refused", "x", "refused", "x", "refused")
 wrong("02_a_directory_made_again_and_nothing_said_of_what_was_in_it", had("d/a"), _remade, ("d", "d/new"), "d/a")
@@ -223,5 +228,8 @@ wrong("14_a_default_acl_before_what_is_in_it", made("d/old"), _inherits, ("d", "
       "right", "d/x", "d/x", "d/x", "d/x", "d/x")
 wrong("15_a_capability_of_a_user_namespace", had("x"), lambda root: os.setxattr(root / "x", CAPABILITY, CAPABILITY_V2),
       lambda facts: [Member(b"x", replace(facts[b"x"], xattrs=((CAPABILITY, CAPABILITY_V3),)))], "x")
+wrong("15_a_capability_that_a_link_does_not_repeat", had("x"), _capable_twice,
+      lambda facts: [Member(b"new", facts[b"new"]), Member(b"hard", facts[b"new"], b"new", repeats=False)],
+      "right", "right", "right", "hard new", "hard new", "hard new")
 wrong("20_a_stub", had("x"), made("x"), lambda facts: [Member(b"x", facts[b"x"]), Member(b".dockerenv", facts[b"x"])],
       ".dockerenv")

@@ -1,7 +1,8 @@
 """The reference: applies a layer's tar to a tree on disk, in the two ways that engines do it.
 
 ``in_place`` is umoci's and every vfs store's way: the tree below is changed. ``isolated`` is Docker's overlay2's and
-containers-storage's: the layer is unpacked into an empty directory that an overlay then lays over the tree. Both follow
+containers-storage's: the layer is unpacked into an empty directory that an overlay then lays over the tree. It treats
+each header as Docker and containerd do, a hard link's too: owner, mode and attributes are set once more. Both follow
 image-spec layer.md ("Applying Changesets") and share nothing with imgasm: what they read, tarfile has read.
 """
 
@@ -45,7 +46,7 @@ def in_place(layer: BinaryIO, root: Path) -> None:
 
 def isolated(layer: BinaryIO, upper: Path) -> None:
     """``upper`` is an empty directory; whiteouts become the overlay's."""
-    tree = _Tree(os.fsencode(upper))
+    tree = _Tree(os.fsencode(upper), describes_links=True)
     for member, path, content in _members(layer):
         hidden = _hidden(path)
         if hidden is None:
@@ -78,8 +79,9 @@ def _members(layer: BinaryIO) -> Iterator[tuple[tarfile.TarInfo, bytes, bytes]]:
 class _Tree:
     """Where entries are put. The times of directories are set last, because every entry in them changes them."""
 
-    def __init__(self, root: bytes) -> None:
+    def __init__(self, root: bytes, *, describes_links: bool = False) -> None:
         self._root = root
+        self._describes_links = describes_links
         self._times: dict[bytes, int] = {}
 
     def place(self, path: bytes) -> bytes:
@@ -101,6 +103,8 @@ class _Tree:
             _remove(file)
         if member.islnk():
             os.link(os.path.join(self._root, os.fsencode(member.linkname)), file, follow_symlinks=False)
+            if self._describes_links:
+                _describe_link(member, file)
             return
         _make(member, content, file)
         _describe(member, file)
@@ -133,16 +137,31 @@ def _remove(file: bytes) -> None:
         os.unlink(file)
 
 
+def _describe_link(member: tarfile.TarInfo, file: bytes) -> None:
+    """By the link's own header, which may lack what the file's has: a chown clears capabilities, and nothing else."""
+    os.chown(file, member.uid, member.gid, follow_symlinks=False)
+    if not stat.S_ISLNK(os.lstat(file).st_mode):
+        os.chmod(file, member.mode)
+    for name, value in _carried(member).items():
+        os.setxattr(file, name, value, follow_symlinks=False)
+    _set_time(file, int(member.mtime // 1))
+
+
 def _describe(member: tarfile.TarInfo, file: bytes) -> None:
     os.chown(file, member.uid, member.gid, follow_symlinks=False)
     if not member.issym():
         os.chmod(file, member.mode)  # after chown, which clears setuid (trap 16)
-    carried = {key[len(_XATTR) :]: value for key, value in member.pax_headers.items() if key.startswith(_XATTR)}
+    carried = _carried(member)
     for name in os.listxattr(file, follow_symlinks=False):
         if name not in carried and not name.startswith(("trusted.", "security.selinux")):
             os.removexattr(file, name, follow_symlinks=False)
     for name, value in carried.items():
-        os.setxattr(file, name, value.encode("utf-8", "surrogateescape"), follow_symlinks=False)
+        os.setxattr(file, name, value, follow_symlinks=False)
+
+
+def _carried(member: tarfile.TarInfo) -> dict[str, bytes]:
+    return {key[len(_XATTR) :]: value.encode("utf-8", "surrogateescape")
+            for key, value in member.pax_headers.items() if key.startswith(_XATTR)}
 
 
 def _set_time(file: bytes, seconds: int) -> None:

@@ -215,6 +215,10 @@ def _(here: Path) -> None:
 def _(here: Path) -> None:
     os.setxattr(here / "old", "security.capability", CAPABILITY_V2)
     os.setxattr(write(here / "new", mode=0o755), "security.capability", CAPABILITY_V2)
+    for name in ("hard new", "z/harder"):  # chown of a link clears what its file has
+        write(here / name).unlink()
+        (here / name).hardlink_to(here / "new")
+    os.setxattr(here / "new", "user.a", b"1")
 
 
 @trap("16_setuid", _files("old"))
