@@ -61,79 +61,86 @@ def place_of(path: bytes, tree: Tree) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """``pattern`` goes through no symbolic link; ``links`` are those that the pattern it stands for goes through."""
+    """``pattern`` as it is to be matched; ``links`` are the symbolic links that were gone through to come to it."""
 
     pattern: str
     links: tuple[bytes, ...] = ()
 
 
 def ways(pattern: str, tree: Tree) -> list[Way]:
-    """Where a glob's matches really are: ``/lib/modules/*`` is ``/usr/lib/modules/*`` where /lib is a link to there.
+    """Where a glob's matches really are: ``/lib/modules/*`` is ``/usr/lib/modules/*`` as well where /lib leads there.
 
     As in a shell, every part but the last goes through links to directories, ``**`` goes through none, and the last
-    part names a link itself, unless a slash follows it. A part with wildcards stands for all that it matches: the first
-    way is for what is no link, and each link that it matches has a way of its own.
+    part names a link itself, unless a slash follows it. A part with wildcards stands for all that it matches. The first
+    way is the pattern itself; each link that it meets has a way of its own.
     """
     parts = parts_of(pattern)
     if parts and pattern.endswith("/") and parts[-1] != b"**":
         parts.append(b".")
     found: list[Way] = []
-    pending = [_Walk(b"", tuple(_Part(part, is_wild(part)) for part in reversed(parts)))]
+    pending = [_Walk(b"", tuple(_Part(part, is_wild(part)) for part in reversed(parts)), is_new=True)]
     while pending:
         walk = pending.pop()
-        if len(walk.ahead) > 1 and not walk.ahead[-1].is_wild:
-            pending += walk.through(walk.ahead[-1].text, tree, found)
-            continue
-        if not walk.is_covered:
+        if walk.is_new and not walk.is_in_target:
             found.append(walk.way())
-        if len(walk.ahead) > 1 and walk.ahead[-1].text != b"**":
-            covered, name = walk._replace(is_covered=True), re.compile(component(walk.ahead[-1].text), re.DOTALL)
-            for match in filter(name.fullmatch, tree.names(walk.at)):
-                pending += covered.through(match, tree, found)
+            walk = walk._replace(is_new=False)
+        if len(walk.ahead) > 1 and (walk.is_in_target or walk.ahead[-1].text != b"**"):
+            pending += walk.onward(tree)
     return sorted(found, key=lambda way: (way.links, way.pattern))
 
 
 class _Part(NamedTuple):
+    """``is_wild`` None is a part of a link's target, which is a name whatever is in it."""
+
     text: bytes
-    is_wild: bool
+    is_wild: bool | None
 
 
 class _Walk(NamedTuple):
     """A pattern of which a part was gone: to the directory ``at``. ``ahead`` is the rest, the next part last.
 
-    ``is_covered`` says that a way was found already that stands for this one, too, as long as it meets no link.
+    ``is_new`` says that it went through a link since a way was found.
     """
 
     at: bytes
     ahead: tuple[_Part, ...]
     links: tuple[bytes, ...] = ()
-    is_covered: bool = False
-    followed: int = 0
+    is_new: bool = False
+
+    @property
+    def is_in_target(self) -> bool:
+        return bool(self.ahead) and self.ahead[-1].is_wild is None
 
     def way(self) -> Way:
         parts = [part.text for part in reversed(self.ahead) if part.text != b"."]
         return Way(os.fsdecode(b"/" + b"/".join([*filter(None, [escaped(self.at)]), *parts])), self.links)
 
-    def through(self, name: bytes, tree: Tree, found: list[Way]) -> Iterator[_Walk]:
-        """The same walk, farther by one name."""
-        here, ahead = _join(self.at, name), self.ahead[:-1]
+    def onward(self, tree: Tree) -> Iterator[_Walk]:
+        """The same, farther by one part: to each directory that it names, and into each link."""
+        part, rest = self.ahead[-1], self._replace(ahead=self.ahead[:-1])
+        if not part.is_wild:
+            yield from rest._into(part.text, tree)
+        else:
+            is_like = re.compile(component(part.text), re.DOTALL).fullmatch
+            for name in filter(is_like, tree.names(self.at)):
+                yield from rest._into(name, tree)
+
+    def _into(self, name: bytes, tree: Tree) -> Iterator[_Walk]:
         if name in (b"", b"."):
-            yield self._replace(ahead=ahead)
+            yield self
             return
         if name == b"..":
-            yield self._replace(at=parent(self.at), ahead=ahead)
+            yield self._replace(at=parent(self.at))
             return
+        here = _join(self.at, name)
         node = tree.node(here)
-        if node is None or node.kind is Kind.DIRECTORY:
-            if node is not None or not self.is_covered:
-                yield self._replace(at=here, ahead=ahead)
-        elif node.kind is Kind.SYMLINK:
-            if self.followed < _MOST:
-                target = tuple(_Part(part, is_wild=False) for part in reversed(node.target.split(b"/")))
-                yield _Walk(b"" if node.target.startswith(b"/") else self.at, (*ahead, *target),
-                            (*self.links, here), is_covered=False, followed=self.followed + 1)
-        elif not self.is_covered and not self.links:
-            found.append(self.way())  # nothing can be in it, but in the base's directory of that name something may
+        if node is not None and node.kind is Kind.SYMLINK:
+            if len(self.links) < _MOST:
+                target = tuple(_Part(part, None) for part in reversed(node.target.split(b"/")))
+                at = b"" if node.target.startswith(b"/") else self.at
+                yield _Walk(at, (*self.ahead, *target), (*self.links, here), is_new=True)
+        elif node is None or node.kind is Kind.DIRECTORY:  # what is gone may be named, too
+            yield self._replace(at=here)
 
 
 def _join(directory: bytes, name: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from assembler.changeset.follow import Way, ways
 from assembler.changeset.presets import PRESETS
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from assembler.changeset.tree import Tree
-
-
-_NOTHING: Final = b"(?!)"
-"""Links in a circle lead a pattern nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class Rules:
     def __init__(self, rules: Iterable[Rule], led: Sequence[Sequence[Way]] | None = None) -> None:
         self.rules = tuple(rules)
         self._ways = led if led is not None else [(Way(rule.pattern),) for rule in self.rules]
-        groups = (b"(%s)" % (b"|".join(map(_expression, each)) if each else _NOTHING) for each in self._ways)
+        groups = (b"(%s)" % b"|".join(map(_expression, each)) for each in self._ways)
         self._expression = re.compile(b"|".join(groups), re.DOTALL) if self.rules else None
         links = {link for each in self._ways for way in each for link in way.links}
         plain = Rules(self.rules, [[Way(way.pattern) for way in each] for each in self._ways]) if links else self

@@ -135,6 +135,10 @@ PAST = {
         base=[Edit("write", b"a/b", b"x"), Edit("write", b"a/c", b"x")],
         container=[Edit("write", b"a", b"y")], keep=("/a/b",),
     ),
+    "what keep names is gone with a directory that became a link to nothing": Case(
+        base=[Edit("write", b"a/b", b"x"), Edit("write", b"a/c", b"x")],
+        container=[Edit("symlink", b"a", b"a")], keep=("/a/b",),
+    ),
     "a directory that became a socket stays for what keep names in it": Case(
         base=[Edit("write", b"c/a", b"x"), Edit("write", b"c/b", b"x"), Edit("chmod", b"c", 0o1777)],
         container=[Edit("socket", b"c")], keep=("/c/a",),
