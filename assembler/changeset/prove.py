@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from assembler.changeset.proof_places import Places, joined
 from assembler.changeset.tree import ancestors, parent
 from assembler.errors import ChangesetError
 from assembler.layer.decompress import decompress
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _DETAILED: Final = 20
 _ENGINES_OWN: Final = Node(Kind.DIRECTORY, 0o755)
 """What engines make of a parent that the layer doesn't mention (trap 10)."""
-_SYMLINK_LIMIT: Final = 40
 _REPEATED: Final = b"security.capability"
 """What engines that change the owner of each entry, of a hard link as well, clear and take from its own header."""
 
@@ -50,7 +50,7 @@ def prove(
     ``wishes`` are paths of ``final``, None where the image shall have nothing; ``foreign`` and ``clamp`` as in
     ``stack.stack``. Contents are read again from ``final``, by their sha256.
     """
-    proof = _Prover(wishes, final, onto, _Places(final, onto, foreign=foreign), clamp)
+    proof = _Prover(wishes, final, onto, Places(final, onto, foreign=foreign), clamp)
     proof.read(layer)
     proof.check_wishes()
     proof.check_entries()
@@ -72,57 +72,6 @@ def disproved(wrong: Mapping[bytes, list[str]]) -> ChangesetError:
     )
 
 
-class _Places:
-    """Where a path of the container lies in the image below: directories go through that image's symlinks (trap 9)."""
-
-    def __init__(self, final: Tree, onto: Tree, *, foreign: bool) -> None:
-        self._final, self._onto, self._foreign = final, onto, foreign
-        self._known: dict[bytes, bytes] = {b"": b""}
-        self.sources: dict[bytes, bytes] = {}
-        """For the place of each directory that was asked for, where the container has it."""
-
-    def of(self, path: bytes) -> bytes:
-        if not self._foreign:
-            return path
-        node = self._final.node(path)
-        if node is not None and node.kind is Kind.DIRECTORY:
-            return self._directory(path)
-        return _join(self._directory(parent(path)), path.rpartition(b"/")[2])
-
-    def _directory(self, path: bytes) -> bytes:
-        for directory in (*ancestors(path), path):
-            if directory not in self._known:
-                here = _join(self._known[parent(directory)], directory.rpartition(b"/")[2])
-                place = self._follow(here)
-                # A link to something else than a directory can't be gone through: it is replaced.
-                self._known[directory] = place if self._can_be_directory(place) else here
-                self.sources.setdefault(self._known[directory], directory)
-        return self._known[path]
-
-    def _can_be_directory(self, place: bytes) -> bool:
-        nodes = map(self._onto.node, (*ancestors(place), place) if place else ())
-        return all(node is None or node.kind is Kind.DIRECTORY for node in nodes)
-
-    def _follow(self, path: bytes) -> bytes:
-        """As path_resolution(7) has it, inside the image's root; parts that are not there stay as they are."""
-        current, followed = b"", 0
-        ahead = path.split(b"/")[::-1]
-        while ahead:
-            part = ahead.pop()
-            if part == b"..":
-                current = parent(current)
-            elif part not in (b"", b"."):
-                here = _join(current, part)
-                node = self._onto.node(here)
-                if node is None or node.kind is not Kind.SYMLINK or followed >= _SYMLINK_LIMIT:
-                    current = here
-                    continue
-                followed += 1
-                ahead += node.target.split(b"/")[::-1]
-                current = b"" if node.target.startswith(b"/") else current
-        return current
-
-
 class _Prover:
     """``wanted`` tells for each path of the image where the container has it, ``gone`` what the image shall lack.
 
@@ -131,7 +80,7 @@ class _Prover:
     """
 
     def __init__(
-        self, wishes: Mapping[bytes, Node | None], final: Tree, onto: Tree, places: _Places, clamp: int | None
+        self, wishes: Mapping[bytes, Node | None], final: Tree, onto: Tree, places: Places, clamp: int | None
     ) -> None:
         self.final, self.onto, self.clamp = final, onto, clamp
         self.places = places
@@ -160,7 +109,7 @@ class _Prover:
             self.members += 1
             directory, _, name = member.path.rpartition(b"/")
             if name.startswith(WHITEOUT_PREFIX):
-                self._take_whiteout(_join(directory, name.removeprefix(WHITEOUT_PREFIX)))
+                self._take_whiteout(joined(directory, name.removeprefix(WHITEOUT_PREFIX)))
             else:
                 self._take_entry(member)
         if reader.hidden:
@@ -346,7 +295,3 @@ def _differences(one: Node, other: Node) -> list[str]:
         "the device": (one.device, other.device), "the attributes": (one.xattrs, other.xattrs),
     }  # fmt: skip
     return [what for what, (left, right) in fields.items() if left != right] if one != other else []
-
-
-def _join(directory: bytes, name: bytes) -> bytes:
-    return directory + b"/" + name if directory else name
