@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.changeset.follow import Way, ways
-from assembler.changeset.presets import PRESETS
 from assembler.model.globs import is_wild, parts_of, translate
 from assembler.model.node import Kind
+from assembler.model.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +47,7 @@ class Rules:
     @classmethod
     def of_prune(cls, presets: Sequence[str], patterns: Sequence[str]) -> Rules:
         """Presets first, in the recipe's order: the first rule that matches a path is the one that is told of."""
-        named = [Rule(pattern, preset) for preset in presets for pattern in PRESETS[preset]]
+        named = [Rule(pattern, preset) for preset in presets for pattern in PRESETS[preset].globs]
         return cls([*named, *(Rule(pattern) for pattern in patterns)])
 
     def __bool__(self) -> bool:

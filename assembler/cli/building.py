@@ -182,8 +182,17 @@ def lock(recipe: RecipeChoice, as_json: options.Json = False) -> None:
 
 def schema(
     report: Annotated[bool, typer.Option("--report", help="The schema of what size-report --json prints.")] = False,
+    presets: Annotated[bool, typer.Option("--presets", help="What a recipe's [prune] presets are, and their globs.")]
+    = False,
 ) -> None:
     """Print the JSON Schema of recipes, for editors that check and complete them."""
+    if presets:
+        from assembler.recipe.schema import presets_text
+
+        if report:
+            raise UsageError("--presets and --report contradict each other", hint="Give one of them.")
+        emit(presets_text())
+        return
     if report:
         from assembler.report.schema import schema_text
     else:

@@ -9,9 +9,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from assembler.changeset.presets import PRESETS
 from assembler.changeset.rules import Rules
 from assembler.model.node import Kind
+from assembler.model.presets import PRESETS
 from assembler.report import hints
 from assembler.report.elf import debug_bytes
 from assembler.report.files import LayerRow, shares

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from assembler.changeset.presets import PRESETS
 from assembler.commands import plan_text
+from assembler.model.presets import PRESETS
 from assembler.model.secrets import Secrets
 from assembler.recipe.files import plan_json
 from assembler.recipe.lint import warnings
@@ -36,7 +36,7 @@ class Plan:
 
 
 def plan(recipe: Recipe) -> Plan:
-    prune = {preset: PRESETS[preset] for preset in recipe.prune.presets}
+    prune = {preset: PRESETS[preset].globs for preset in recipe.prune.presets}
     if recipe.prune.paths:
         prune["paths"] = recipe.prune.paths
     return Plan(_masked(recipe, recipe.secrets.mask), prune, tuple(map(recipe.secrets.mask, warnings(recipe))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from assembler.changeset.presets import PRESETS
+from assembler.model.presets import PRESETS
 from assembler.recipe.load import load
 from assembler.recipe.model import Recipe
 from assembler.source import lock

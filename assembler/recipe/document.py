@@ -133,7 +133,8 @@ class StepTable(Table):
 class PruneTable(Table):
     """What no image needs."""
 
-    presets: list[Text] = Field(default=[], description="Names of imgasm's own lists, such as apt or docs.")
+    presets: list[Text] = Field(
+        default=[], description="Names of imgasm's own lists; `imgasm schema --presets` shows them all.")
     paths: list[Glob] = Field(default=[], description="Absolute globs; ** crosses directories.")
 
 

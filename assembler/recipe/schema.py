@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from assembler.layer.codecs import CODECS, DEFAULT
+from assembler.model.presets import PRESETS
 from assembler.recipe.document import Document
 
 _CODEC = {"type": "string", "enum": list(CODECS)}
@@ -28,6 +29,9 @@ def schema() -> dict[str, Any]:
     document["properties"]["vars"]["additionalProperties"] = {
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/VariableTable"}]
     }
+    tables["PruneTable"]["properties"]["presets"]["items"] = {
+        "anyOf": [*({"const": name, "description": preset.purpose} for name, preset in PRESETS.items()), _VARIABLE]
+    }
     budget = tables["BudgetTable"]["properties"]
     budget["growth"] = {
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/GrowthTable"}],
@@ -39,6 +43,15 @@ def schema() -> dict[str, Any]:
 
 def schema_text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def presets_text() -> str:
+    """Each preset with its purpose, and the globs that it stands for."""
+    width = max(map(len, PRESETS))
+    lines = []
+    for name, preset in PRESETS.items():
+        lines += [f"{name:{width}}  {preset.purpose}", *(f"{'':{width}}    {glob}" for glob in preset.globs)]
+    return "\n".join(lines)
 
 
 def _tidy(table: dict[str, Any]) -> None:

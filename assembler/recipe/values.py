@@ -66,7 +66,8 @@ def _reference(text: str) -> str:
     try:
         Reference.parse(text)
     except ImgasmError as error:
-        fail(error.message)
+        tag = text.rpartition("/")[2].partition(":")[2]
+        fail(error.message + ("; of a variable, {{ name | tag }} makes one" if "+" in tag else ""))
     return text
 
 

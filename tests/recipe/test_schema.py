@@ -7,6 +7,7 @@ from textwrap import dedent
 import jsonschema
 import pytest
 
+from assembler.model.presets import PRESETS
 from assembler.recipe.schema import schema, schema_text
 from tests.recipe.test_load import FULL
 from tests.recipe.test_problems import WRONG
@@ -41,3 +42,13 @@ def test_a_variable_may_stand_for_a_codec() -> None:
     text = SMALL + '    compression = { codec = "{{ codec }}" }\n    [vars]\n    codec = "gzip"\n'
 
     jsonschema.validate(tomllib.loads(dedent(text)), schema())
+
+
+def test_presets_are_an_enumeration_with_a_sentence_each() -> None:
+    items = schema()["$defs"]["PruneTable"]["properties"]["presets"]["items"]["anyOf"]
+    assert {item["const"]: item["description"] for item in items[:-1]} == {
+        name: preset.purpose for name, preset in PRESETS.items()
+    }
+    wrong = tomllib.loads(dedent(SMALL) + '[prune]\npresets = ["atp", "apt", "{{ v }}"]')
+    (error,) = jsonschema.Draft202012Validator(schema()).iter_errors(wrong)
+    assert list(error.absolute_path) == ["prune", "presets", 0]

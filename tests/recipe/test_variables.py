@@ -122,3 +122,32 @@ def test_go_templates_can_be_written(tmp_path: Path) -> None:
     text = SMALL.replace('"true"', r"'docker inspect -f \{{.Id}}'")
 
     assert read(tmp_path, text).steps[0].script == "docker inspect -f {{.Id}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [("6.12.48+deb13", "6.12.48_deb13"), ("-.x", "_.x"), (".x", "_x"), ("a b/c:d", "a_b_c_d"), ("v1_2", "v1_2")],
+)
+def test_the_filter_tag_makes_a_tag(text: str, tag: str) -> None:
+    assert expand("x:{{ kernel | tag }}, {{kernel|tag}}, {{ kernel }}", {"kernel": text}) == f"x:{tag}, {tag}, {text}"
+
+
+def test_a_filter_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    text = SMALL + """
+    [vars]
+    v = "1"
+    [container]
+    env = { V = "{{ v | tga }}" }
+    """
+    assert problems(tmp_path, text) == ['[container], env.V: there is no filter "tga"; did you mean "tag"?']
+
+
+def test_the_error_of_a_tag_with_a_plus_says_how_to_make_one(tmp_path: Path) -> None:
+    text = SMALL.replace('name = "out"', 'name = "out"\n    reference = "host/x:{{ v }}"') + """
+    [vars]
+    v = "6.12+deb13"
+    """
+    assert problems(tmp_path, text) == [
+        "[[image]] #1 \"out\", reference: 'host/x:6.12+deb13' is no image reference: '6.12+deb13' is no tag; of a "
+        "variable, {{ name | tag }} makes one"
+    ]

@@ -13,7 +13,7 @@ import pytest
 
 from assembler.commands.plan import plan
 from assembler.commands.recipe import open_recipe
-from assembler.recipe.model import Recipe
+from assembler.recipe.model import File, Recipe
 from assembler.recipe.schema import schema
 
 FOLDER = Path(__file__).parents[2] / "recipes"
@@ -29,7 +29,12 @@ def scripts(recipe: Recipe) -> dict[str, str]:
     """Each script, beginning with the line that tells shellcheck what runs it."""
     shebang = f"#!{recipe.container.shell[0]} -e\n"
     found = {step.name: shebang + step.script for step in recipe.steps if step.script is not None}
-    return found | {str(file.path): file.content.decode() for file in recipe.files if file.content.startswith(b"#!")}
+    files = {file: content(file) for file in recipe.files if isinstance(file, File)}
+    return found | {str(file.path): text.decode() for file, text in files.items() if text.startswith(b"#!")}
+
+
+def content(file: File) -> bytes:
+    return file.content if isinstance(file.content, bytes) else file.content.read_bytes()
 
 
 def shellcheck(script: str) -> str:
@@ -116,3 +121,14 @@ class TestLoader:
 
     def test_without_a_command_it_just_ends(self, load: Path) -> None:
         assert self.run(load, os.uname().release).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["coreos-4.3.6", "debian-6.1-nvidia-535", "pytorch-gpu", "tensorflow-gpu"])
+def test_a_kernel_release_with_a_plus_is_a_tag_too(name: str) -> None:
+    """All of Debian's 6.12 kernels have one, and Google's COS."""
+    variable = "release" if name.startswith("coreos") else "kernel"
+    recipe = open_recipe(FOLDER / f"{name}.toml", {variable: "6.12.48+deb13-amd64"})
+
+    references = [image.reference or "" for image in recipe.images]
+    assert all("-6.12.48_deb13-amd64" in reference for reference in references)
+    assert all("6.12.48+deb13-amd64" in image.config.labels["kernel.release"] for image in recipe.images)
