@@ -120,7 +120,7 @@ def work_directory(folder: Path) -> Iterator[Work]:
     finally:
         _remove(path)
         os.close(descriptor)
-        with exclusive(making):
+        with contextlib.suppress(OSError, FileError), exclusive(making):  # the next one sweeps, too
             _sweep(folder)
 
 

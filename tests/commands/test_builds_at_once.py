@@ -15,7 +15,9 @@ import pytest
 
 from assembler.image.cache import LayoutCache
 from assembler.image.layout import Layout
+from assembler.locks import exclusive
 from assembler.progress import SilentProgress
+from tests.commands.test_build import Cli
 from tests.support.debian_mirror import debian_mirror
 
 RECIPE = """
@@ -151,6 +153,25 @@ def test_a_maker_that_is_interrupted_ends_at_once_and_leaves_nothing(builder: Bu
     build.communicate()
     assert build.returncode == 128 + number and time.monotonic() - begin < 20
     assert builder.left() == []
+
+
+@pytest.mark.engine
+def test_one_build_loads_the_base_into_the_engine_and_the_others_wait(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    command = cli.command("build", cli.recipe(), "--engine", "docker", "--json")
+    loading = tmp_path / ".cache/imgasm/bases/loading"
+    loading.parent.mkdir(parents=True)
+    with exclusive(loading):
+        build = subprocess.Popen(command, cwd=tmp_path, env=cli.environment, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+        assert build.stderr is not None
+        for line in build.stderr:
+            if line == f"another build is loading the base {tmp_path}/base.tar into the engine; waiting for it\n":
+                break
+        else:
+            pytest.fail("it did not wait")
+    _, told = build.communicate()
+    assert build.returncode == 0, told
 
 
 def _makes(build: subprocess.Popen[str]) -> bool:
