@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
 import httpx
@@ -121,7 +121,8 @@ def open_journal(path: Path | None, origin: Origin, repository: str) -> Iterator
             yield journal
         finally:
             if journal.is_empty:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # one that says nothing is as good as none, and all is pushed
+                    path.unlink()
 
 
 def _lock(file: IO[bytes]) -> bool:
