@@ -18,7 +18,7 @@ from assembler.changeset.overlooked import overlooked
 from assembler.changeset.prove import Proof, disproved, prove
 from assembler.changeset.rules import Rules
 from assembler.changeset.stack import Changeset, differs, stack
-from assembler.changeset.tarball import TarTree
+from assembler.changeset.tarball import Part, TarTree
 from assembler.changeset.targets import there_already
 from assembler.changeset.tree import Finding, Tree
 from assembler.changeset.wish import Pruned, Wish, ours, selection, wish
@@ -87,12 +87,16 @@ Export = Callable[[], AbstractContextManager["Readable"]]
 """Starts a fresh stream of a whole rootfs."""
 
 
-def of_exports(base: Export, final: Export, mounts: Iterable[bytes], spool: BinaryIO, also: Rules) -> Capture:
-    """Reads both streams to their end. Contents that differ from the base's, or that ``also`` matches, go to ``spool``.
+def of_exports(
+    base: Export, final: Mapping[bytes, Export], mounts: Iterable[bytes], spool: BinaryIO, also: Rules
+) -> Capture:
+    """Reads all streams to their end. Contents that differ from the base's, or that ``also`` matches, go to ``spool``.
 
+    ``final`` is the whole rootfs as ``b""``, and then each volume whose files belong to it, by the volume's path there.
     ``also`` are the globs of what images take from the container whether the base has it or not.
     """
-    base_tree, final_tree = TarTree(), TarTree()
+    base_tree, final_tree, mounts = TarTree(), TarTree(), frozenset(mounts)
+    parts = {path: Part(path, mounts - {path}) if path else None for path in final}
     with base() as stream:
         base_tree.read_export(stream)
     also = also.led(base_tree)  # the container's own links go by too late; if they differ, ``fetch`` has more to do
@@ -103,16 +107,18 @@ def of_exports(base: Export, final: Export, mounts: Iterable[bytes], spool: Bina
         return not same or also.match(path) is not None
 
     def fetch(paths: frozenset[bytes]) -> None:
-        with final() as stream:
-            final_tree.read_contents(stream, spool, paths)
+        for path, export in final.items():
+            with export() as stream:
+                final_tree.read_contents(stream, spool, paths, parts[path])
         spool.flush()
 
-    with final() as stream:
-        final_tree.read_export(stream, spool, differs)
+    for path, export in final.items():
+        with export() as stream:
+            final_tree.read_export(stream, spool, differs, parts[path])
     spool.flush()
     final_tree.fetch = fetch
     found = dict(tarball.candidates(final_tree, base_tree))
-    return Capture("export", final_tree, base_tree, frozenset(mounts), found)
+    return Capture("export", final_tree, base_tree, mounts, found)
 
 
 def changeset(

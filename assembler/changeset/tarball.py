@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from assembler.changeset import xattrs
@@ -30,6 +31,26 @@ Wanted = Callable[[bytes, Node, bytes], bool]
 _PAGE: Final = bytes(4096)
 _OPAQUE = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
 _IMPLICIT = Node(Kind.DIRECTORY, 0o755)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A directory of the rootfs that has an archive of its own: a volume. What is mounted in it is no part of it."""
+
+    directory: bytes
+    mounts: frozenset[bytes]
+
+    def has(self, path: bytes) -> bool:
+        return (path + b"/").startswith(self.directory + b"/") and self.mounts.isdisjoint((path, *ancestors(path)))
+
+    def members(self, stream: Readable) -> Iterator[Member]:
+        """Named as in the rootfs."""
+        for member in read_tar(stream):
+            member.name = self.directory + b"/" + member.name
+            if member.is_link:
+                member.linkname = self.directory + b"/" + member.linkname
+            if self.has(member.path):
+                yield member
 
 
 class TarTree(Tree):
@@ -92,17 +113,25 @@ class TarTree(Tree):
         stream: Readable,
         spool: BinaryIO | None = None,
         wanted: Wanted = lambda path, node, digest: True,
+        part: Part | None = None,
     ) -> None:
-        """Takes in a whole rootfs. Contents go to ``spool`` when ``wanted(path, node, digest)`` says so."""
-        for member in read_tar(stream):
+        """Takes in a whole rootfs, or ``part`` in the place of what it had there.
+
+        Contents go to ``spool`` when ``wanted(path, node, digest)`` says so.
+        """
+        if part:
+            self._remove(part.directory, set(filter(part.has, self._nodes)))
+        for member in part.members(stream) if part else read_tar(stream):
             self._add(member, spool, wanted)
 
-    def read_contents(self, stream: Readable, spool: BinaryIO, paths: frozenset[bytes]) -> None:
+    def read_contents(
+        self, stream: Readable, spool: BinaryIO, paths: frozenset[bytes], part: Part | None = None
+    ) -> None:
         """Goes through a stream again, only for the contents of ``paths`` that are what the tree has."""
         wanted: dict[bytes, list[bytes]] = {}
         for path in paths:
             wanted.setdefault(self._first.get(path, path), []).append(path)
-        for member in read_tar(stream):
+        for member in part.members(stream) if part else read_tar(stream):
             if member.path in wanted and member.kind is Kind.REGULAR and not member.is_link:
                 content, digest = Content(os.fsencode(spool.name), spool.tell()), hashlib.sha256()
                 for chunk in member.chunks():

@@ -53,7 +53,10 @@ class Wish:
 def wish(
     candidates: Iterable[tuple[bytes, Node | None]], base: Tree, mounts: Iterable[bytes], prune: Rules, keep: Rules
 ) -> Wish:
-    """Filters ``candidates``. ``mounts`` are the paths that something was mounted on in the container."""
+    """Filters ``candidates``. ``mounts`` are the paths that something was mounted on in the container.
+
+    One with a slash at its end is a directory that the engine made if the base lacks it, but whose files are ours.
+    """
     result = Wish(pruned={rule: Pruned() for rule in prune.rules})
     stubs = stubs_of(mounts)
     is_stub = matching(stubs)

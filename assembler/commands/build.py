@@ -11,6 +11,7 @@ from assembler.commands.baseline import find_baselines
 from assembler.commands.budget import check_budgets, through_links
 from assembler.commands.files import write_files
 from assembler.commands.lock import fetch_sources
+from assembler.commands.lost import refuse_what_is_lost
 from assembler.commands.reading import Reader
 from assembler.commands.record import Outcome, keep_record, make_record
 from assembler.commands.room import check_room
@@ -140,6 +141,7 @@ def _files(
         if warning := check_container_tmp(session.mount_table):
             progress.warn(warning)
         write_files(session, recipe.files)
+        refuse_what_is_lost(session, recipe, "a [[file]]")
         meter = Meter(_directories(session), options.clock, session.size_rw)
         _run_steps(session, recipe, meter, progress)
         reader = Reader(session, base, recipe.images, options.output, progress)
@@ -188,6 +190,7 @@ def _run_steps(session: Session, recipe: Recipe, meter: Meter, progress: Progres
             added = f", {human(usage.added)} written" if usage.added is not None else ""
             layer = f", {human(usage.layer)} in the container now" if usage.layer is not None else ""
             progress.say(f"{label}: {usage.seconds:.1f} s{added}{layer}")
+        refuse_what_is_lost(session, recipe, f"step {step.name!r}")
 
 
 def _run_step(session: Session, recipe: Recipe, step: Step, progress: Progress, task: Task) -> None:

@@ -13,6 +13,7 @@ from assembler.changeset.rules import Rules
 from assembler.engine.overlay import OverlayDirs
 from assembler.errors import EngineError
 from assembler.files import spool
+from assembler.model.node import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,6 +56,8 @@ class Reader:
 
     def _in_place(self) -> Capture | str:
         """The capture, or the reason why there can be none."""
+        if self.session.volumes:
+            return f"{shown(self.session.volumes[0])} is a volume of the base's that could not be unmounted"
         found = self.session.overlay()
         if not isinstance(found, OverlayDirs):
             return found.reason
@@ -76,7 +79,7 @@ class Reader:
         with spool(self.spool) as file:
             yield of_exports(
                 lambda: session.engine.export_image(self.base, session.spec.build, warn),
-                session.export,
+                session.exports(),
                 session.mounts(),
                 file,
                 Rules.of_patterns(kept),

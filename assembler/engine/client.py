@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
@@ -86,4 +87,12 @@ class Engine:
     def export(self, name: str) -> Iterator[BinaryIO]:
         """A tar stream of a container's rootfs, without what is mounted into it."""
         with reading(self.command("container", "export", name), f"{self.name} could not export {name}") as stream:
+            yield stream
+
+    @contextmanager
+    def export_directory(self, name: str, path: bytes) -> Iterator[BinaryIO]:
+        """A tar stream of one directory in a container, its names relative to it, with what is mounted there."""
+        source = f"{name}:{os.fsdecode(path)}/."
+        what = f"{self.name} could not read {os.fsdecode(path)} in {name}"
+        with reading(self.command("container", "cp", source, "-"), what) as stream:
             yield stream

@@ -9,6 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from assembler.engine.owner import labels
+from assembler.engine.pipe import ask
 from assembler.engine.refusal import explain, refusals
 from assembler.model.secrets import Secrets
 
@@ -66,25 +67,32 @@ class ContainerSpec:
 
 def create(engine: Engine, spec: ContainerSpec) -> None:
     """Creates the container without starting it. Process 1 has the build's id as an argument, to be known by."""
-    network = spec.network or _default_network(engine)
-    with refusals(f"{engine.name} could not create the container"):
-        engine.client.container.create(
-            spec.image,
-            ["-c", SLEEPER, "imgasm", spec.build],
-            entrypoint="/bin/sh",
-            name=spec.name,
-            privileged=spec.privileged,
-            cap_add=spec.cap_add,
-            security_options=spec.security_opt,
-            devices=spec.devices,
-            networks=[network] if network else [],
-            mounts=[*map(_scratch, spec.scratch), *map(_bind, spec.binds)],
-            envs=spec.env,
-            labels={**spec.labels, **labels(spec.build)},
-            user=_root(engine, spec.image),
-            workdir="/",
-            healthcheck=False,
-        )
+    what = f"{engine.name} could not create the container"
+    # Docker copies what its image has into each volume before it answers: there is no time by which that must be done.
+    ask(engine.command("container", "create", *_options(engine, spec), spec.image, "-c", SLEEPER, "imgasm", spec.build),
+        what, timeout=None)
+
+
+def _options(engine: Engine, spec: ContainerSpec) -> Iterator[str]:
+    """python-on-whales has no ``--image-volume``; without it podman would hide the files below the base's VOLUMEs."""
+    yield from ("--name", spec.name, "--entrypoint", "/bin/sh", "--workdir", "/", "--no-healthcheck")
+    if engine.name == "podman":
+        yield from ("--image-volume", "ignore")
+    if spec.privileged:
+        yield "--privileged"
+    if network := spec.network or _default_network(engine):
+        yield from ("--network", network)
+    if user := _root(engine, spec.image):
+        yield from ("--user", user)
+    mounts = (",".join(fields) for fields in (*map(_scratch, spec.scratch), *map(_bind, spec.binds)))
+    many = {
+        "--cap-add": spec.cap_add, "--security-opt": spec.security_opt, "--device": spec.devices, "--mount": mounts,
+        "--env": (f"{key}={value}" for key, value in spec.env.items()),
+        "--label": (f"{key}={value}" for key, value in {**spec.labels, **labels(spec.build)}.items()),
+    }  # fmt: skip
+    for option, values in many.items():
+        for value in values:
+            yield from (option, value)
 
 
 def create_idle(engine: Engine, image: str, name: str, its_labels: Mapping[str, str]) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
-def ask(argv: Sequence[str], what: str, *, timeout: float = 120) -> str:
-    """The command's whole output, for short answers. ``timeout`` in seconds."""
+def ask(argv: Sequence[str], what: str, *, timeout: float | None = 120) -> str:
+    """The command's whole output, for short answers. ``timeout`` in seconds; None waits as long as it takes."""
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False,
                               start_new_session=True)

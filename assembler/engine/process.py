@@ -20,10 +20,13 @@ _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 class Mount:
     """One line of mountinfo (proc(5)). ``point`` is absolute, with the kernel's octal escapes undone.
 
-    ``options`` are the file system's own, split at commas and still escaped.
+    ``root`` is what of its file system is seen there; ``options`` are the file system's own, split at commas and still
+    escaped.
     """
 
+    root: bytes
     point: bytes
+    read_only: bool
     kind: str
     options: tuple[bytes, ...]
 
@@ -32,8 +35,10 @@ def read_mounts(mountinfo: bytes) -> list[Mount]:
     mounts = []
     for line in filter(None, mountinfo.split(b"\n")):  # splitlines would end a line at a name's carriage return, too
         before, _, after = line.partition(b" - ")
+        _, _, _, root, point, flags, *_ = before.split(b" ")
         kind, _, options = after.split(b" ", 2)
-        mounts.append(Mount(unescape(before.split(b" ")[4]), kind.decode(), tuple(options.split(b","))))
+        mounts.append(Mount(unescape(root), unescape(point), b"ro" in flags.split(b","), kind.decode(),
+                            tuple(options.split(b","))))
     return mounts
 
 

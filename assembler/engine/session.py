@@ -6,11 +6,11 @@ import io
 import os
 import time
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from assembler.engine import process, step
+from assembler.engine import covered, process, step
 from assembler.engine.lines import Lines
 from assembler.engine.overlay import OverlayDirs, Unreadable, locate
 from assembler.engine.pipe import ask, feed, reading
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from python_on_whales import Container
+    from python_on_whales.components.container.models import Mount as Inspected
 
     from assembler.engine.client import Engine
     from assembler.engine.container import Bind, ContainerSpec
@@ -52,6 +53,10 @@ class Session:
         self._warn = warn
         self.mount_table: list[process.Mount] = []
         """What the engine mounted in the container. What steps mount there is the container's own business."""
+        self.volumes: tuple[bytes, ...] = ()
+        """Where the image's VOLUMEs could not be taken away: paths in the rootfs, to which what is there belongs."""
+        self._declared: tuple[bytes, ...] = ()
+        self._seen: dict[bytes, str] = {}
         self._copied: dict[bytes, int] = {}
         """What lies in the container's own files and is none of them, with its bytes."""
 
@@ -59,8 +64,24 @@ class Session:
         """Once, before anything else runs in the container. ``unshared``: what the engine could not mount."""
         self._check_programs()
         self.mount_table = self._read_mount_table()
+        volumes = [mount for mount in self._inspect().mounts if mount.type == "volume"]
+        scratch, declared = self._split(volumes)
+        self._declared = tuple(point.strip(b"/") for point in declared)
+        if declared and self.pid is not None:
+            covered.take_away(self.pid, declared, self.mount_table)
+            self.mount_table = self._read_mount_table()
+            _, declared = self._split(volumes)
+        self.volumes = tuple(point.strip(b"/") for point in declared)
+        self._seen = self._look_at(tuple(covered.watched(self.mount_table, (*scratch, *declared))))
         for bind in unshared:
             self._copy_in(bind)
+
+    def _split(self, volumes: Sequence[Inspected]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
+        """Where scratch is, and where volumes of the image hide files that are the container's own."""
+        ours = {str(path) for path in self.spec.scratch}
+        scratch = [volume for volume in volumes if volume.destination in ours]
+        points = covered.points_of([volume for volume in volumes if volume not in scratch], self.mount_table)
+        return covered.points_of(scratch, self.mount_table), covered.hiding(points, self.mount_table)
 
     @property
     def name(self) -> str:
@@ -143,6 +164,23 @@ class Session:
         """A tar stream of the whole rootfs, without what is mounted into it."""
         return self.engine.export(self.name)
 
+    def exports(self) -> dict[bytes, Callable[[], AbstractContextManager[BinaryIO]]]:
+        """Tar streams that make up the rootfs, by the directory that each is of: first the whole, then the volumes."""
+        volumes = {path: partial(self.engine.export_directory, self.name, b"/" + path) for path in self.volumes}
+        return {b"": self.export, **volumes}
+
+    def changed_mounts(self) -> list[bytes]:
+        """The engine's own mounts where something was written since the start: no part of the rootfs, it would be lost.
+
+        Paths in the rootfs. Neither scratch, which is for that, nor :attr:`volumes`, which are read.
+        """
+        try:
+            now = self._look_at(tuple(self._seen))
+        except EngineError as error:  # a step that removed the shell was the last one
+            self._warn(f"{error.message}; what was written to {', '.join(map(os.fsdecode, self._seen))} is lost")
+            return []
+        return [point.strip(b"/") for point, seen in self._seen.items() if now[point] != seen]
+
     def overlay(self) -> OverlayDirs | Unreadable:
         """The directories that the rootfs consists of, or why they can't be read here."""
         if self.pid is None:
@@ -163,9 +201,13 @@ class Session:
         return None
 
     def mounts(self) -> tuple[bytes, ...]:
-        """The paths in the rootfs that something is mounted over: proc, scratch, sources, etc/resolv.conf, ..."""
+        """The paths in the rootfs that something is mounted over: proc, scratch, sources, etc/resolv.conf, ...
+
+        With a slash at its end: a directory that was made to mount a volume there, whose files belong to the rootfs.
+        """
         mounted = {mount.point.strip(b"/") for mount in self.mount_table}
-        return tuple(sorted(mounted.union(self._copied) - {b""}))
+        own = {path + b"/" for path in self._declared}
+        return tuple(sorted(mounted.union(self._copied, own).difference(self.volumes) - {b""}))
 
     def scratch_directories(self) -> dict[str, Path]:
         """The scratch directories as this machine sees them, by their path in the container.
@@ -224,6 +266,13 @@ class Session:
                      f"for {engine.info.platform}.",
                 detail=error.message,
             ) from error
+
+    def _look_at(self, points: Sequence[bytes]) -> dict[bytes, str]:
+        if not points:
+            return {}
+        what = "could not look at what is mounted in the container"
+        answer = ask(self._exec(command=covered.look(points, self.spec.build)), what)
+        return dict(zip(points, answer.split(f"\0{self.spec.build}\0"), strict=False))
 
     def _read_mount_table(self) -> list[process.Mount]:
         if self.pid is not None:

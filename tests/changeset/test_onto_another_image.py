@@ -242,6 +242,6 @@ def test_a_file_that_is_another_in_the_second_export_is_an_error(second: str) ->
         def first() -> Iterator[io.BytesIO]:
             yield io.BytesIO(done.base_export)
 
-        capture = of_exports(first, final, (), spool, Rules(()))
+        capture = of_exports(first, {b"": final}, (), spool, Rules(()))
         with pytest.raises(ChangesetError, match="/etc/f is not what it was any more"):
             changeset(capture, EmptyTree(), Rules(()), Rules.of_patterns(["/etc/**"]))

@@ -64,8 +64,8 @@ class Scene:
     @contextmanager
     def exports(self, keep: Sequence[str] = (), mounts: Iterable[bytes] = ()) -> Iterator[Capture]:
         with self.fresh("spool").joinpath("file").open("wb") as spool:
-            yield of_exports(lambda: _opened(self.base_export), lambda: _opened(self.final_export), mounts, spool,
-                             Rules.of_patterns(keep))
+            yield of_exports(lambda: _opened(self.base_export), {b"": lambda: _opened(self.final_export)}, mounts,
+                             spool, Rules.of_patterns(keep))
 
     def onto(self, *lowers: Path) -> Scene:
         """The same container, whose layers are applied to something else."""
