@@ -40,6 +40,11 @@ class Forwarder(socketserver.BaseRequestHandler):
             back.join()
 
 
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    """Docker keeps the connection of a command that ended early for two minutes."""
+
+
 def _copy(source: socket.socket, sink: socket.socket) -> None:
     try:
         while data := source.recv(1 << 16):
@@ -53,7 +58,7 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 def forwarded(unix: Path) -> Iterator[str]:
     """A TCP address that leads to the unix socket."""
     handler = type("Forwarder", (Forwarder,), {"unix": str(unix)})
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
         yield f"tcp://127.0.0.1:{server.server_address[1]}"
