@@ -215,6 +215,7 @@ class BlobUpload:
                 return
             self._repository.cancel(broken)
         self._offset = 0
+        self._kept = 0
         self._move_to(0)
 
     def _go_on(self, session: Upload) -> bool:

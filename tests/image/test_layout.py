@@ -188,6 +188,18 @@ def test_a_blob_is_adopted_as_a_hard_link(layout: Layout, tmp_path: Path) -> Non
     assert layout.path(descriptor.digest).samefile(other.path(descriptor.digest))
 
 
+def test_a_blob_takes_the_place_of_a_torn_one(layout: Layout, tmp_path: Path) -> None:
+    """What a full disk or a power cut left under the final name."""
+    other = Layout.create(tmp_path / "other")
+    descriptor = add_layer(other, FILES).descriptor
+    torn = layout.path(descriptor.digest)
+    torn.parent.mkdir(parents=True, exist_ok=True)
+    torn.write_bytes(other.read(descriptor)[:-1])
+    assert not layout.has(descriptor)
+    layout.adopt(other, descriptor)
+    assert layout.has(descriptor) and layout.read(descriptor) == other.read(descriptor)
+
+
 def test_a_blob_on_another_file_system_is_copied_and_checked(layout: Layout) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         other = Layout.create(Path(directory))

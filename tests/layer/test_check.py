@@ -117,6 +117,7 @@ CAPABLE = {"SCHILY.xattr.security.capability": "\x01\0\0\x02\0\x04\0\0" + "\0" *
     ("warning", "longer than what it says needs: f", layer(entry("f", pax_headers={"path": "f", "uid": "3"}))),
     ("warning", "longer than what it says needs: f", layer(entry("f", pax_headers={"comment": "x"}))),
     ("error", "behind the end of the archive", layer(entry("f"), end=bytes(1024) + b"x")),
+    ("error", "behind the end of the archive", layer(entry("f"), end=bytes(1024) + b"x" + bytes(3 << 20))),
     ("warning", "8704 bytes of padding behind the two end blocks", layer(entry("f"), end=bytes(9728))),
     ("warning", "1 end blocks instead of two", layer(entry("f"), end=bytes(512))),
     ("warning", "0 end blocks instead of two", layer(entry("f"), end=b"")),

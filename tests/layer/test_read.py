@@ -221,6 +221,8 @@ def test_a_wrong_checksum_is_an_error() -> None:
 @pytest.mark.parametrize(("end", "blocks", "trailing", "hidden"), [
     (b"", 0, 0, False), (bytes(512), 1, 0, False), (bytes(1024), 2, 0, False), (bytes(10240), 2, 9216, False),
     (bytes(512) + b"x" * 512, 1, 512, True), (bytes(1024) + b"x", 2, 1, True),
+    (bytes(1024) + b"x" + bytes(3 << 20), 2, (3 << 20) + 1, True), (bytes(512) + b"x" * 512 + bytes(3 << 20), 1,
+                                                                    512 + (3 << 20), True),
 ])
 def test_trap_26_the_end_is_read_and_told(end: bytes, blocks: int, trailing: int, hidden: bool) -> None:
     stream = io.BytesIO(info(b"a").tobuf(format=tarfile.USTAR_FORMAT) + end)

@@ -105,3 +105,11 @@ def test_a_full_disk_is_told_at_once_and_no_thread_is_left() -> None:
         write_layer(entries(), full, compressor("none"))
     assert given < 100_000
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip", "none"])
+def test_a_disk_that_is_full_at_the_last_piece_is_told(codec: str) -> None:
+    """A small layer reaches the disk when all else is done, and nobody comes after who could notice."""
+    entries = [Entry(b"small", Node(Kind.FIFO, 0o644))]
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space left"):
+        write_layer(entries, full, compressor(codec))

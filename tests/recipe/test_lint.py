@@ -64,3 +64,10 @@ def test_zstd_at_its_extremes_is_not_worth_it(tmp_path: Path) -> None:
 
     assert warnings(recipe) == [
         'image "out" asks for zstd level 22: from level 20 on zstd needs much more memory, for one percent at best']
+
+
+def test_the_level_that_the_warning_names_is_the_first_that_gets_it(tmp_path: Path) -> None:
+    def levels(level: int) -> list[str]:
+        return warnings(read(tmp_path, SMALL + f'    compression = {{ codec = "zstd", level = {level} }}\n'))
+
+    assert levels(19) == [] and "from level 20 on" in levels(20)[0]

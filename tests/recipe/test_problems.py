@@ -91,6 +91,10 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ('[container]\nscratch = ["/b"]\n[[image]]\nname = "k"\nkeep = ["/b/x*"]',
          '[[image]] #2 "k", keep #1: "/b/x*" can match nothing: /b is scratch, and nothing on scratch reaches a layer; '
          "let a step put what the image needs somewhere else"),
+        ('[[image]]\nname = "k"\nports = ["65535", "1-65535/udp", "65536"]',
+         '[[image]] #2 "k", ports #3: \'65536\' is not a port; write it as "8080" or "53/udp"'),
+        ('[[image]]\nname = "k"\nports = ["1/sctp", "0"]',
+         '[[image]] #2 "k", ports #2: \'0\' is not a port; write it as "8080" or "53/udp"'),
         ('[prune]\npresets = ["atp"]', '[prune], presets #1: there is no preset "atp"; did you mean "apt"?'),
         ('[prune]\npresets = ["zzz"]', '[prune], presets #1: there is no preset "zzz" (there are: apt, docs, python)'),
         ('[[file]]\npath = "/a"', "[[file]] #1: needs exactly one of content and from"),

@@ -93,6 +93,19 @@ def test_a_cut_chunk_goes_on_where_the_registry_kept_it(
     assert push_it(CHUNKS).kept == 150_000 + 180_000
 
 
+def test_an_upload_that_was_gone_on_with_and_then_got_lost_starts_again_at_its_first_byte(
+    push_it: Callable[..., PushReport], faulty: FaultRegistry, plan: PushPlan,
+) -> None:
+    faulty.faults.cuts = [200_000]
+    faulty.faults.keeps_partial = True
+    faulty.faults.script["patch_blob"] = [Answer(404, "BLOB_UPLOAD_UNKNOWN")]
+    report = push_it()
+    sent = [seen for seen in faulty.seen if seen.method in ("PUT", "PATCH") and "/uploads/" in seen.path]
+    assert [seen.headers.get("content-range") for seen in sent[:3]] == [None, f"200000-{layer_size(plan) - 1}", None]
+    assert sent[2].body == layer_size(plan)
+    assert report.kept == 0, "what was lost was not kept"
+
+
 def test_a_connection_that_is_always_cut_ends_with_an_error(
     push_it: Callable[..., PushReport], faulty: FaultRegistry, time: FakeTime,
 ) -> None:

@@ -64,6 +64,22 @@ def test_steps_in_a_real_overlay(disk: Path) -> None:
     assert meter.discarded == {(0, 2): 1_000_000, (1, 2): 5004}
 
 
+def test_the_peak_is_never_below_what_was_counted_before_and_after_the_step(tmp_path: Path) -> None:
+    """Both steps are over before anybody looked."""
+    upper = tmp_path / "upper"
+    upper.mkdir()
+    meter = Meter(Directories(upper, disk=tmp_path), ticks().__next__)
+    with meter.step("write"):
+        (upper / "new").write_bytes(bytes(3_000_000))
+    with meter.step("delete"):
+        (upper / "new").unlink()
+    with meter.step("nothing"):
+        pass
+    assert [(usage.layer, usage.peak, usage.transient) for usage in meter.usages] == [
+        (3_000_000, 3_000_000, 0), (0, 3_000_000, 0), (0, 0, 0),
+    ]  # fmt: skip
+
+
 @pytest.mark.root
 def test_what_is_written_and_deleted_within_one_step_shows_in_the_peak(disk: Path) -> None:
     (disk / "upper").mkdir()

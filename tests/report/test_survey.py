@@ -79,6 +79,17 @@ def test_same_size_and_mtime_put_back_is_still_stored_again(survey: Survey, root
     assert (change.added, change.removed) == (1000, 1000)
 
 
+def test_a_file_that_was_written_again_with_its_size_has_a_new_writer(survey: Survey, root: Path) -> None:
+    """``sed -i`` of a version, ``strip`` of a stripped file: the inode and the size are what they were."""
+    (root / "etc/new").write_bytes(b"version 1")
+    survey.commit(0)
+    os.utime(root / "etc/new", (5, 5))
+    with (root / "etc/new").open("r+b") as file:
+        file.write(b"version 2")
+    assert survey.commit(1) == Change(added=9, removed=9, discarded={0: 9})
+    assert survey.step_of(b"etc/new") == 1
+
+
 def test_a_changed_mode_is_stored_again_but_the_writer_stays(survey: Survey, root: Path) -> None:
     (root / "etc/a").chmod(0o600)
     assert survey.commit(5) == Change(added=1000, removed=1000)
