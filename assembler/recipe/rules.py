@@ -11,6 +11,7 @@ from assembler.recipe.sources import mount_path, source_name
 from assembler.recipe.variables import suggestion
 
 _WILDCARDS = frozenset("*?[")
+_KERNELS = ("/dev", "/proc", "/sys")
 
 
 def check(document: Document, presets: Collection[str], problems: Problems) -> None:
@@ -18,6 +19,7 @@ def check(document: Document, presets: Collection[str], problems: Problems) -> N
     _places_are_unique(document, problems)
     _presets_exist(document, presets, problems)
     _keep_can_match(document, problems)
+    _files_can_stay(document, problems)
     _growth_has_a_baseline(document, problems)
 
 
@@ -64,6 +66,14 @@ def _keep_can_match(document: Document, problems: Problems) -> None:
                     f'"{glob}" can match nothing: {scratch} is scratch, and nothing on scratch reaches a layer; '
                     "let a step put what the image needs somewhere else",
                 )
+
+
+def _files_can_stay(document: Document, problems: Problems) -> None:
+    """What is below /dev, /proc and /sys is the kernel's and the engine's, and in no layer."""
+    for number, file in enumerate(document.file):
+        kernels = next(filter(PurePosixPath(file.path).is_relative_to, _KERNELS), None)
+        if kernels is not None:
+            problems.add(("file", number, "path"), f'"{file.path}" can reach no image: every engine mounts {kernels}')
 
 
 def _growth_has_a_baseline(document: Document, problems: Problems) -> None:

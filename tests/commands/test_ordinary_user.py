@@ -50,6 +50,10 @@ def test_05_a_user_in_group_docker_builds_what_root_builds(
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["engine"]["capture"] == "exports"
     assert contents(someone.home / "build/sample") == as_root
+    if way == "auto":
+        for command in (["load", "--engine", "docker"], ["clean", "--engine", "docker"]):
+            done = someone.imgasm(*command, socket=socket)
+            assert done.returncode == 0, done.stderr
 
 
 def test_05_rootless_podman_builds_what_root_builds(someone: Person, as_root: dict[str, bytes]) -> None:

@@ -88,6 +88,8 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
          '[[source]] #2, name: "x" is there already: [[source]] #1, name'),
         ('[[file]]\npath = "/a"\ncontent = ""\n[[file]]\npath = "/a/"\ncontent = ""',
          '[[file]] #2, path: "/a" is there already: [[file]] #1, path'),
+        ('[[file]]\npath = "/dev/shm/a"\ncontent = ""',
+         '[[file]] #1, path: "/dev/shm/a" can reach no image: every engine mounts /dev'),
         ('[container]\nscratch = ["/b"]\n[[image]]\nname = "k"\nkeep = ["/b/x*"]',
          '[[image]] #2 "k", keep #1: "/b/x*" can match nothing: /b is scratch, and nothing on scratch reaches a layer; '
          "let a step put what the image needs somewhere else"),
