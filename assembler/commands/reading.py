@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from assembler.changeset.capture import Capture, of_exports, of_overlay
+from assembler.changeset.capture import Capture, of_exports, of_overlay, with_links_of_container
 from assembler.changeset.overlay import Unreadable
 from assembler.changeset.rules import Rules
 from assembler.engine.overlay import OverlayDirs
@@ -77,10 +77,11 @@ class Reader:
         kept = [pattern for image in self.images if image.onto != "base" for pattern in image.keep or ("**",)]
         session, warn = self.session, self.progress.warn
         with spool(self.spool) as file:
-            yield of_exports(
+            capture = of_exports(
                 lambda: session.engine.export_image(self.base, session.spec.build, warn),
                 session.exports(),
                 session.mounts(),
                 file,
                 Rules.of_patterns(kept),
             )
+            yield with_links_of_container(capture) if session.forgets_links else capture

@@ -209,6 +209,12 @@ class Session:
         own = {path + b"/" for path in self._declared}
         return tuple(sorted(mounted.union(self._copied, own).difference(self.volumes) - {b""}))
 
+    @property
+    def forgets_links(self) -> bool:
+        """Does the rootfs lie on a file system that does not always know a file's other names (fuse-overlayfs)?"""
+        root = next((mount for mount in reversed(self.mount_table) if mount.point == b"/"), None)
+        return root is not None and root.kind.startswith("fuse")
+
     def scratch_directories(self) -> dict[str, Path]:
         """The scratch directories as this machine sees them, by their path in the container.
 

@@ -118,7 +118,7 @@ def failure(command: Command, status: int, tail: Sequence[str], trouble: str | N
     """``trouble`` is what the engine knows of the container itself: out of memory, stopped."""
     return StepFailed(
         f"step {command.name!r} {_ending(status)}{f': {trouble}' if trouble else ''}",
-        hint=_hint(status, trouble),
+        hint=_hint(status, trouble, tail),
         detail="\n".join(list(tail)[-_SHOWN:]) or "(it printed nothing)",
     )
 
@@ -140,7 +140,11 @@ def _ending(status: int) -> str:
     return f"ended with status {status}"
 
 
-def _hint(status: int, trouble: str | None) -> str:
+def _hint(status: int, trouble: str | None, tail: Sequence[str]) -> str:
+    if any("mknod" in line and "Operation not permitted" in line for line in tail):
+        return ("Device nodes need the capability MKNOD, which podman 5 does not give by itself: set "
+                'cap_add = ["MKNOD"] in [container]. '
+                "In a user namespace (rootless, userns-remap) nobody can make them.")
     if status == 128 + signal.SIGKILL and trouble is None:
         return "Nearly always this is the kernel running out of memory: fewer parallel jobs need less (make -j2)."
     if status == 127:

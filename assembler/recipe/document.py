@@ -97,7 +97,9 @@ class ContainerTable(Table):
 
     privileged: bool = Field(
         default=False, description="All capabilities and devices: only for steps that insert modules.")
-    cap_add: list[Capability] = Field(default=[], description="Capabilities beyond the engine's default: SYS_MODULE.")
+    cap_add: list[Capability] = Field(
+        default=[], description="Capabilities beyond the engine's default: SYS_MODULE, or MKNOD for device nodes with "
+        "podman 5.")
     security_opt: list[Text] = Field(default=[], description="The engine's --security-opt.")
     devices: list[Text] = Field(default=[], description="Devices of the host: /dev/fuse.")
     network: Text | None = Field(default=None, description="The engine's --network: host, none, or a network's name.")
