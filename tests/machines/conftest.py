@@ -26,6 +26,14 @@ def debian_13(pristine: Machine) -> Iterator[Machine]:
         yield pristine.copy(directory)
 
 
+@pytest.fixture(scope="session")
+def next_debian() -> Iterator[Machine]:
+    """What comes after 13, for its newer Python."""
+    with debian("forky", "python3.14", "python3.14-venv") as machine:
+        machine.check_out()
+        yield machine
+
+
 @pytest.fixture
 def fresh(pristine: Machine) -> Iterator[Machine]:
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="imgasm-machine-") as directory:
