@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from assembler.changeset import overlay, tarball
-from assembler.changeset.overlay import OverlayTree, Unreadable
+from assembler.changeset.overlay import OverlayTree, Unreadable, path_too_long
 from assembler.changeset.overlooked import overlooked
 from assembler.changeset.prove import Proof, disproved, prove
 from assembler.changeset.rules import Rules
@@ -75,13 +75,16 @@ def of_overlay(
     base = OverlayTree(lowers, prefix=xattr_prefix)
     try:
         found = dict(overlay.candidates(final, base))
-    except OSError as error:  # a path longer than the kernel takes, say
+    except OSError as error:
         raise Unreadable(f"{shown(os.fsencode(error.filename or upper))}: {error.strerror}") from error
     if metacopy:
         for path in found:
             final.content(path)
     return Capture("overlay", final, base, frozenset(mounts), found)
 
+
+_DEEP: Final = 4096 - 256 - 512
+"""Bytes of a path, to which a name and the engine's storage directory may come."""
 
 Export = Callable[[], AbstractContextManager["Readable"]]
 """Starts a fresh stream of a whole rootfs."""
@@ -116,6 +119,7 @@ def of_exports(
         with export() as stream:
             final_tree.read_export(stream, spool, differs, parts[path])
     spool.flush()
+    _check_depth(final_tree)
     final_tree.fetch = fetch
     found = dict(tarball.candidates(final_tree, base_tree))
     return Capture("export", final_tree, base_tree, mounts, found)
@@ -133,6 +137,17 @@ def with_links_of_container(capture: Capture) -> Capture:
     assert isinstance(base, TarTree) and isinstance(final, TarTree)
     base.link_as(final)
     return replace(capture, candidates=dict(tarball.candidates(final, base)))
+
+
+def _check_depth(exported: TarTree) -> None:
+    """ChangesetError where an export may have left out what is too deep for it, as Docker's does without a word.
+
+    Docker has its storage directory in front of each path, so it comes to the kernel's 4,096 bytes sooner than a
+    process in the container does. The deepest directory that it shows is then empty, and one name away from there.
+    """
+    for path in exported.paths():
+        if len(path) > _DEEP and exported.is_empty_directory(path):
+            raise path_too_long(path)
 
 
 def changeset(

@@ -7,6 +7,7 @@ read from the directories alone; it raises Unreadable, and the caller compares t
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import defaultdict
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.changeset import xattrs
-from assembler.changeset.tree import LARGE, Finding, Tree, file_digest, parent
+from assembler.changeset.tree import LARGE, Finding, Tree, ancestors, file_digest, parent
 from assembler.errors import ChangesetError
-from assembler.model.node import Content, Kind, Node
+from assembler.model.node import Content, Kind, Node, shown
 from assembler.model.size import human
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 
 class Unreadable(ChangesetError):
     """These overlay directories don't tell the whole tree."""
+
+
+def path_too_long(path: bytes) -> ChangesetError:
+    """Not Unreadable: an export would leave such a path out, and nobody would hear of it."""
+    return ChangesetError(
+        f"{shown(path[:100])}... is {len(path)} bytes long, and what is below may be longer than any path can be",
+        hint="Remove it in a step: no engine could unpack it.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +74,9 @@ class OverlayTree(Tree):
     def names(self, path: bytes) -> Iterable[bytes]:
         seen: dict[bytes, bool] = {}
         for _, directory in self._stack(path):
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    if entry.name not in seen:
-                        seen[entry.name] = not self._is_whiteout(entry.path, entry.stat(follow_symlinks=False))
+            for entry, status in _scan(directory, path):
+                if entry.name not in seen:
+                    seen[entry.name] = not self._is_whiteout(entry.path, status)
         return [name for name, is_there in seen.items() if is_there]
 
     def content(self, path: bytes) -> Content | None:
@@ -125,18 +133,17 @@ class OverlayTree(Tree):
         while pending:
             path, directory = pending.pop()
             prefix = path + b"/" if path else b""
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    child, file, status = prefix + entry.name, entry.path, entry.stat(follow_symlinks=False)
-                    if not status.st_size and self._is_whiteout(file, status):
-                        yield child, None
-                        continue
-                    node = self._make(file, status, child)
-                    yield child, node
-                    if node.kind is Kind.DIRECTORY:
-                        pending.append((child, file))
-                    elif node.linked:
-                        links[_key(status)].append(child)
+            for entry, status in _scan(directory, path):
+                child, file = prefix + entry.name, entry.path
+                if not status.st_size and self._is_whiteout(file, status):
+                    yield child, None
+                    continue
+                node = self._make(file, status, child)
+                yield child, node
+                if node.kind is Kind.DIRECTORY:
+                    pending.append((child, file))
+                elif node.linked:
+                    links[_key(status)].append(child)
         self._links[0] = links
         self._is_walked = True
 
@@ -158,6 +165,8 @@ class OverlayTree(Tree):
                 status = os.lstat(file)
             except (FileNotFoundError, NotADirectoryError):
                 continue
+            except OSError as error:
+                raise _too_long(path, error) from error
             return None if self._is_whiteout(file, status) else _Inode(file, layer, status)
         return None
 
@@ -166,22 +175,29 @@ class OverlayTree(Tree):
         known = self._stacks.get(path)
         if known is not None:
             return known
+        for directory in (*ancestors(path), path):
+            if directory not in self._stacks:
+                self._stacks[directory] = tuple(self._merged(directory))
+        return self._stacks[path]
+
+    def _merged(self, path: bytes) -> Iterator[tuple[int, bytes]]:
+        """``_stack`` of a path whose parent's is known."""
         name = path.rpartition(b"/")[2]
-        merged: list[tuple[int, bytes]] = []
-        for layer, real in self._stack(parent(path)):
+        for layer, real in self._stacks[parent(path)]:
             file = real + b"/" + name
             try:
                 status = os.lstat(file)
             except (FileNotFoundError, NotADirectoryError):
                 continue
+            except OSError as error:
+                raise _too_long(path, error) from error
             if not stat.S_ISDIR(status.st_mode):
-                break  # a file or whiteout hides everything below it
-            merged.append((layer, file))
+                return  # a file or whiteout hides everything below it
+            yield layer, file
             if _xattr(file, self._redirect_name) is not None:
                 raise Unreadable(f"a renamed directory (redirect_dir) at {os.fsdecode(path)!r}")
             if _xattr(file, self._opaque_name) == b"y":
-                break
-        return self._stacks.setdefault(path, tuple(merged))
+                return
 
     def _is_whiteout(self, file: bytes, status: os.stat_result) -> bool:
         if status.st_size:
@@ -257,6 +273,20 @@ def candidates(final: OverlayTree, base: Tree) -> Iterator[tuple[bytes, Node | N
                 yield from ((path + b"/" + name, None) for name in below.difference(final.names(path)))
         elif len(peers := base.peers(path)) > 1:
             yield from ((peer, final.node(peer)) for peer in peers if not final.is_in_top(peer) and final.node(peer))
+
+
+def _scan(directory: bytes, path: bytes) -> Iterator[tuple[os.DirEntry[bytes], os.stat_result]]:
+    """What is in the real directory of ``path``."""
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                yield entry, entry.stat(follow_symlinks=False)
+    except OSError as error:
+        raise _too_long(path, error) from error
+
+
+def _too_long(path: bytes, error: OSError) -> Exception:
+    return path_too_long(path) if error.errno == errno.ENAMETOOLONG else error
 
 
 def _key(status: os.stat_result) -> tuple[int, int]:

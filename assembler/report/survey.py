@@ -96,7 +96,7 @@ class Survey:
         self._step: int | None = BASE if with_base else None
         self._can_ask = _find_is_gnu()
         self.size = 0
-        self._adopt(b"")
+        self._relist(b"")
         self.base = _content({seen.inode: seen for _, seen in self}) if with_base else 0
         self._settle()
 
@@ -107,6 +107,7 @@ class Survey:
             if directory in self._directories:
                 self._relist(directory)
         return self._settle()
+
     @property
     def entries(self) -> int:
         """How many names there are."""
@@ -128,21 +129,43 @@ class Survey:
         return self._directories.get(directory, {}).get(name)
 
     def _relist(self, directory: bytes) -> None:
-        before, after = self._directories[directory], self._list(directory)
+        """Looks into a directory, and into all new ones in it: one after the other, for they may be as deep as they
+        like."""
+        pending = [directory]
+        while pending:
+            pending += self._look_into(pending.pop())
+
+    def _look_into(self, directory: bytes) -> list[bytes]:
+        """The directories in it that nobody looked into yet."""
+        before, after = self._directories.get(directory, {}), self._list(directory)
         self._directories[directory] = after
         prefix = directory + b"/" if directory else b""
+        new = []
         for name, now in after.items():
             then = before.pop(name, None)
-            if then is None:
-                self._note(prefix + name, None, now)
-            elif now.is_same_as(then):
+            if then is not None and now.is_same_as(then):
                 after[name] = then
-            else:
-                if now.holds_content_of(then) or _same_directory(then, now):
-                    now = after[name] = now._replace(step=None if then.step == BASE else then.step)
-                self._note(prefix + name, then, now)
+                continue
+            is_same_directory = then is not None and _same_directory(then, now)
+            if then is not None and (is_same_directory or now.holds_content_of(then)):
+                after[name] = now._replace(step=None if then.step == BASE else then.step)
+            self._touched.setdefault(prefix + name, then)
+            if not is_same_directory:
+                self._forget(prefix + name)
+                new += [prefix + name] if now.is_directory else []
         for name, then in before.items():
-            self._note(prefix + name, then, None)
+            self._touched.setdefault(prefix + name, then)
+            self._forget(prefix + name)
+        return new
+
+    def _forget(self, directory: bytes) -> None:
+        """What was in it is gone, if it was a directory."""
+        pending = [directory]
+        while pending:
+            at = pending.pop()
+            for name, then in self._directories.pop(at, {}).items():
+                self._touched.setdefault(at + b"/" + name, then)
+                pending += [at + b"/" + name] if then.is_directory else []
 
     def _list(self, directory: bytes) -> dict[bytes, Seen]:
         names: dict[bytes, Seen] = {}
@@ -178,23 +201,6 @@ class Survey:
         self.unseen.discard(directory)
         lines = (line.split(b" ", 5) for line in done.stdout.split(b"\0")[:-1])
         return {line[5]: _seen_by_find(line, self._step) for line in lines}
-
-    def _note(self, path: bytes, then: Seen | None, now: Seen | None) -> None:
-        self._touched.setdefault(path, then)
-        if then and now and _same_directory(then, now):
-            return
-        if then and then.is_directory:
-            self._forget(path)
-        if now and now.is_directory:
-            self._adopt(path)
-
-    def _forget(self, directory: bytes) -> None:
-        for name, then in self._directories.pop(directory, {}).items():
-            self._note(directory + b"/" + name, then, None)
-
-    def _adopt(self, directory: bytes) -> None:
-        self._directories[directory] = {}
-        self._relist(directory)
 
     def _settle(self) -> Change:
         change = self._change()

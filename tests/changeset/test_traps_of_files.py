@@ -5,25 +5,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tarfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from assembler.changeset.capture import changeset, of_overlay
-from assembler.changeset.overlay import Unreadable
+from assembler.changeset.capture import changeset, of_exports, of_overlay
+from assembler.changeset.overlay import OverlayTree, Unreadable
 from assembler.changeset.rules import Rules
 from assembler.changeset.tarball import TarTree
 from assembler.changeset.tree import EmptyTree
-from assembler.errors import ImageError
+from assembler.errors import ChangesetError, ImageError
 from assembler.layer.entry import Entry
 from assembler.layer.header import END, header
 from assembler.model.node import Kind, Node
 from tests.support import corpus
 from tests.support.corpus import OLD, write
+from tests.support.deep import deep_tree
 from tests.support.making import Made, changed, make
 from tests.support.scene import scene
 
@@ -290,19 +293,40 @@ def test_trap_28_a_base_may_be_as_deep_as_it_likes() -> None:
     assert list(tree.names(b"")) == [] and tree.node(deep) is None
 
 
-def test_trap_28_a_tree_deeper_than_the_kernels_paths_is_left_to_exports(tmp_path: Path) -> None:
-    upper, lower = tmp_path / "upper", tmp_path / "lower"
-    upper.mkdir()
-    lower.mkdir()
-    here = os.open(upper, os.O_RDONLY)
-    for _ in range(25):
-        os.mkdir("d" * 200, dir_fd=here)
-        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = inner
-    os.close(here)
-    with pytest.raises(Unreadable, match="File name too long"):
-        of_overlay(os.fsencode(upper), [os.fsencode(lower)], [])
+@pytest.mark.parametrize("at", ["upper", "lower"])
+def test_trap_28_a_tree_deeper_than_the_kernels_paths_is_an_error_and_not_left_to_exports(
+    tmp_path: Path, at: str
+) -> None:
+    """Exports leave such paths out: a layer of one lacked them, and was proved."""
+    (tmp_path / "upper").mkdir()
+    (tmp_path / "lower").mkdir()
+    with deep_tree(tmp_path / at, 25, "d" * 200), pytest.raises(ChangesetError, match="longer than any path") as caught:
+        capture = of_overlay(os.fsencode(tmp_path / "upper"), [os.fsencode(tmp_path / "lower")], [])
+        changeset(capture, EmptyTree(), Rules(()), Rules.of_patterns(["/**"]))
+    assert not isinstance(caught.value, Unreadable) and len(caught.value.message) < 250
+
+
+def test_trap_28_an_export_that_may_have_left_out_what_is_too_deep_is_an_error(tmp_path: Path) -> None:
+    def export(*paths: bytes) -> Callable[[], AbstractContextManager[io.BytesIO]]:
+        nodes = (header(Entry(path, Node(Kind.DIRECTORY, 0o755))) for path in paths)
+        tar = b"".join(nodes) + END
+        return lambda: contextlib.nullcontext(io.BytesIO(tar))
+
+    deep = b"/".join([b"d" * 200] * 18)
+    with (tmp_path / "spool").open("w+b") as spool:
+        of_exports(export(b"a"), {b"": export(b"a", deep[:3000])}, [], spool, Rules(()))
+        with pytest.raises(ChangesetError, match="is 3617 bytes long, and what is below may be longer"):
+            of_exports(export(b"a"), {b"": export(b"a", deep)}, [], spool, Rules(()))
+
+
+def test_a_tree_may_be_deeper_than_pythons_recursion(tmp_path: Path) -> None:
+    """A lookup of the deepest path, of which nothing was looked at before."""
+    (tmp_path / "upper").mkdir()
+    (tmp_path / "lower").mkdir()
+    with deep_tree(tmp_path / "upper", 1500) as deep:
+        capture = of_overlay(os.fsencode(tmp_path / "upper"), [os.fsencode(tmp_path / "lower")], [])
+        assert OverlayTree([os.fsencode(tmp_path / "upper")]).node(deep) is not None
+        assert len(changeset(capture, None, Rules(()), Rules(())).changeset.entries) == 1500
 
 
 def test_trap_12_a_links_content_is_found_under_the_name_that_another_file_took(tmp_path: Path) -> None:

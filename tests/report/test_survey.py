@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from assembler.report.survey import Change, Survey
+from tests.support.deep import deep_tree
 
 
 @pytest.fixture(params=["with find", "without find"])
@@ -133,6 +134,14 @@ def test_a_renamed_file_is_stored_again_but_not_lost(survey: Survey, root: Path)
     (root / "etc/a").rename(root / "etc/z")
     assert survey.commit(0) == Change(added=1000, removed=1000)
     assert survey.step_of(b"etc/z") == 0
+
+
+def test_a_tree_may_be_deeper_than_pythons_recursion(survey: Survey, root: Path) -> None:
+    with deep_tree(root / "etc", 1500) as deep:
+        (root / "etc" / os.fsdecode(deep) / "f").write_bytes(b"deep")
+        assert survey.commit(0) == Change(added=4)
+        assert survey.step_of(b"etc/" + deep + b"/f") == 0
+    assert survey.commit(1) == Change(removed=4, discarded={0: 4})
 
 
 def test_hard_links_count_once(survey: Survey, root: Path) -> None:
