@@ -18,7 +18,7 @@ from assembler.changeset.overlooked import overlooked
 from assembler.changeset.prove import Proof, disproved, prove
 from assembler.changeset.rules import Rules
 from assembler.changeset.stack import Changeset, differs, stack
-from assembler.changeset.tarball import Part, TarTree
+from assembler.changeset.tarball import Part, TarTree, is_directory
 from assembler.changeset.targets import there_already
 from assembler.changeset.tree import Finding, Tree
 from assembler.changeset.wish import Pruned, Wish, ours, selection, wish
@@ -83,8 +83,8 @@ def of_overlay(
     return Capture("overlay", final, base, frozenset(mounts), found)
 
 
-_DEEP: Final = 4096 - 256 - 512
-"""Bytes of a path, to which a name and the engine's storage directory may come."""
+_DEEP: Final = 4096 - 256 - 128
+"""Bytes of a path to which a name, and with some engines the storage directory, can still come."""
 
 Export = Callable[[], AbstractContextManager["Readable"]]
 """Starts a fresh stream of a whole rootfs."""
@@ -119,7 +119,7 @@ def of_exports(
         with export() as stream:
             final_tree.read_export(stream, spool, differs, parts[path])
     spool.flush()
-    _check_depth(final_tree)
+    _check_depth(final_tree, base_tree)
     final_tree.fetch = fetch
     found = dict(tarball.candidates(final_tree, base_tree))
     return Capture("export", final_tree, base_tree, mounts, found)
@@ -139,14 +139,10 @@ def with_links_of_container(capture: Capture) -> Capture:
     return replace(capture, candidates=dict(tarball.candidates(final, base)))
 
 
-def _check_depth(exported: TarTree) -> None:
-    """ChangesetError where an export may have left out what is too deep for it, as Docker's does without a word.
-
-    Docker has its storage directory in front of each path, so it comes to the kernel's 4,096 bytes sooner than a
-    process in the container does. The deepest directory that it shows is then empty, and one name away from there.
-    """
+def _check_depth(exported: TarTree, base: TarTree) -> None:
+    """ChangesetError where an export may have left something out because its path is too long: engines do not say."""
     for path in exported.paths():
-        if len(path) > _DEEP and exported.is_empty_directory(path):
+        if len(path) > _DEEP and is_directory(exported, path) and not is_directory(base, path):
             raise path_too_long(path)
 
 

@@ -32,8 +32,8 @@ class Unreadable(ChangesetError):
 def path_too_long(path: bytes) -> ChangesetError:
     """Not Unreadable: an export would leave such a path out, and nobody would hear of it."""
     return ChangesetError(
-        f"{shown(path[:100])}... is {len(path)} bytes long, and what is below may be longer than any path can be",
-        hint="Remove it in a step: no engine could unpack it.",
+        f"{shown(path[:100])}... is {len(path)} bytes long, too long to read all that may be in it",
+        hint="Remove it in a step: a path has at most 4,096 bytes, the engine's storage directory included.",
     )
 
 

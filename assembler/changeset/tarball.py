@@ -117,9 +117,6 @@ class TarTree(Tree):
     def findings(self) -> frozenset[Finding]:
         return frozenset(self._findings)
 
-    def is_empty_directory(self, path: bytes) -> bool:
-        return path in self._names and not self._names[path]
-
     def paths(self) -> Iterator[bytes]:
         return iter(self._nodes)
 

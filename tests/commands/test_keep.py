@@ -146,6 +146,18 @@ def test_what_keep_names_through_links_is_the_same_layer_however_the_container_i
     assert ran.stdout == "module", ran.stderr
 
 
+@pytest.mark.engine
+def test_scratch_below_a_link_is_scratch_by_both_names(imgasm: Imgasm) -> None:
+    """``plan`` can't know of the base's links; the build does."""
+    step = '[container]\nnetwork = "none"\nscratch = ["/lib/scratch"]\n'
+    step += '[[step]]\nname = "write"\nrun = "echo x > /lib/scratch/x"\n'
+    said = " ".join(refused(imgasm, step + image('"/usr/lib/scratch/**"')).split())
+    assert "/usr/lib/scratch is on a volume or mount, and nothing there reaches a layer" in said
+    write(imgasm, step + image('"/lib/**"'))
+    names = layer_names(imgasm.directory / "build/kept", manifest(imgasm))
+    assert MODULES[4] in names and not [name for name in names if "scratch" in name]
+
+
 def layer_of(imgasm: Imgasm, *options: str) -> str:
     found = read_json(imgasm.directory / "build/kept", manifest(imgasm, *options))
     return str(found["layers"][-1]["digest"])
