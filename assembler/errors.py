@@ -20,10 +20,11 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class ImgasmError(Exception):
@@ -65,8 +66,40 @@ class UsageError(ImgasmError):
     exit_code = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a recipe.
+
+    ``where`` is ``file:line:column``, or the option that it came with; ``what`` the table and key, if there are any.
+    ``quote`` is the recipe's line, of which ``width`` characters from ``column`` on (the first is 0) are what is wrong.
+    """
+
+    where: str
+    what: str
+    message: str
+    quote: str = ""
+    column: int = 0
+    width: int = 0
+
+    @property
+    def headline(self) -> str:
+        return ": ".join(filter(None, (self.where, self.what, self.message)))
+
+    @property
+    def marked(self) -> tuple[str, str] | None:
+        """The quoted line, and a line to stand below it; None where there is nothing to quote."""
+        return (f"    {self.quote}", "    " + " " * self.column + "^" * self.width) if self.quote else None
+
+
 class RecipeError(ImgasmError):
+    """``problems`` say where the recipe is wrong; ``detail`` has them as plain lines."""
+
     exit_code = 3
+
+    def __init__(self, message: str, *, hint: str | None = None, problems: Sequence[Problem] = ()) -> None:
+        lines = [line for one in problems for line in (one.headline, *(one.marked or ()))]
+        super().__init__(message, hint=hint, detail="\n".join(map(str.rstrip, lines)) or None)
+        self.problems = tuple(problems)
 
 
 class SourceError(ImgasmError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,9 @@ WHAT: Final = (
     "A build's directory, an OCI layout, an archive, a reference in a registry, docker-daemon:IMAGE or "
     "containers-storage:IMAGE"
 )
+
+
+_STANDARD_INPUT: Final = Path("-")
 
 
 class EngineName(StrEnum):
@@ -63,7 +67,7 @@ class RecipeChoice:
     """A recipe, and other values for its variables."""
 
     recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.", exists=True, dir_okay=False)
+        Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file; - reads standard input.")
     ]
     settings: Annotated[
         list[str] | None,
@@ -80,10 +84,17 @@ class RecipeChoice:
                      "its last line end."),
     ] = None  # fmt: skip
 
+    def __post_init__(self) -> None:
+        if self.recipe != _STANDARD_INPUT and (self.recipe.is_dir() or not self.recipe.exists()):
+            what = "is a directory" if self.recipe.is_dir() else "does not exist"
+            raise UsageError(f"the recipe {self.recipe} {what}",
+                             hint="Name a TOML file, or - for standard input; imgasm recipes lists examples.")
+
     def open(self) -> Recipe:
         from assembler.commands.recipe import open_recipe
 
-        return open_recipe(self.recipe, given_values(self.settings, self.from_environment, self.from_files))
+        content = sys.stdin.buffer.read() if self.recipe == _STANDARD_INPUT else None
+        return open_recipe(self.recipe, given_values(self.settings, self.from_environment, self.from_files), content)
 
 
 @dataclass(frozen=True)

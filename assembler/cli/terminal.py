@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from assembler.cli import show
 from assembler.cli.heartbeat import Heartbeat, Work
+from assembler.errors import RecipeError
 from assembler.model.secrets import mask_userinfo
 
 if TYPE_CHECKING:
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from assembler.errors import ImgasmError
+    from assembler.errors import ImgasmError, Problem
     from assembler.progress import Task
 
 _NOTE_WIDTH = 60
-_RED, _YELLOW, _CYAN = "1;31", "33", "36"
+_RED, _YELLOW, _CYAN, _BOLD = "1;31", "33", "36", "1"
 
 
 class Terminal:
@@ -62,13 +63,28 @@ class Terminal:
 
     def fail(self, error: ImgasmError) -> None:
         """An error as a person needs it: what is wrong, what was seen, what to do."""
-        for line in (error.detail or "").splitlines():
-            self._line(f"  | {printable(line)}")
-        self._line(f"{self._painted('error:', _RED)} {printable(error.message)}")
+        if isinstance(error, RecipeError) and error.problems:
+            self._line(f"{self._painted('error:', _RED)} {printable(error.message)}")
+            for problem in error.problems:
+                self._problem(problem)
+        else:
+            for line in (error.detail or "").splitlines():
+                self._line(f"  | {printable(line)}")
+            self._line(f"{self._painted('error:', _RED)} {printable(error.message)}")
         for note in getattr(error, "__notes__", ()):
             self._line(f"note: {printable(note)}")
         if error.hint:
             self._line(f"{self._painted('hint:', _CYAN)} {printable(error.hint)}")
+
+    def _problem(self, problem: Problem) -> None:
+        """Its place in bold, so that many can be told apart; editors find ``file:line:column``."""
+        where, _, rest = problem.headline.partition(": ")
+        self._line(f"{self._painted(printable(where) + ':', _BOLD)} {printable(rest)}")
+        if problem.marked is not None:
+            quote, mark = problem.marked
+            self._line(printable(quote))
+            if mark.strip():
+                self._line(self._painted(mark, _RED))
 
     def _painted(self, text: str, color: str) -> str:
         return f"\033[{color}m{text}\033[0m" if self._colors else text

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from assembler.recipe.model import Recipe, Source
+from assembler.errors import SourceError
+from assembler.recipe.model import STANDARD_INPUT, Recipe, Source
 from assembler.source import lock as lock_file
 from assembler.source.fetch import Fetched, Fetcher
 from assembler.source.lock import Pin
 
 
 def fetch_sources(recipe: Recipe, fetcher: Fetcher) -> dict[Source, Fetched]:
-    """Every source's file, checked. One without sha256 is pinned in the lock file, with a warning.
+    """Every source's file, checked. One without sha256 is pinned in the lock file, if there can be one, with a warning.
 
     Raises SourceError.
     """
     fetched = {source: fetcher.fetch(source.url, source.sha256) for source in recipe.sources}
     new = [source for source in recipe.sources if source.sha256 is None]
+    if recipe.file == STANDARD_INPUT:
+        for source in new:
+            fetcher.progress.warn(f'source "{source.name}" has no sha256, and a recipe on standard input has no lock '
+                                  f'file that pins it; give it sha256 = "{fetched[source].sha256}"')  # fmt: skip
+        return fetched
     _pin(recipe, new, fetched)
     for source in new:
         fetcher.progress.warn(
@@ -28,6 +34,8 @@ def fetch_sources(recipe: Recipe, fetcher: Fetcher) -> dict[Source, Fetched]:
 
 def lock(recipe: Recipe, fetcher: Fetcher) -> dict[Source, Pin]:
     """Pins each source that neither the recipe nor the lock file pins yet, and returns these. Raises SourceError."""
+    if recipe.file == STANDARD_INPUT:
+        raise SourceError("a recipe on standard input has no lock file", hint="Save it in a file, and lock that.")
     new = [source for source in recipe.sources if source.sha256 is None]
     return _pin(recipe, new, {source: fetcher.fetch(source.url, None) for source in new})
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assembler.model.presets import PRESETS
-from assembler.recipe.load import load
-from assembler.recipe.model import Recipe
+from assembler.recipe.load import Origin, load
+from assembler.recipe.model import STANDARD_INPUT, Recipe
 from assembler.source import lock
 
 
-def open_recipe(path: Path, overrides: Mapping[str, str]) -> Recipe:
-    """Raises RecipeError, and SourceError for a lock file that is damaged."""
-    pins = lock.read(lock.lock_path(path))
+def open_recipe(path: Path, overrides: Mapping[str, str], content: bytes | None = None) -> Recipe:
+    """``content`` is that of STANDARD_INPUT, which has no lock file, and whose paths begin at the working directory.
+
+    Raises RecipeError, and SourceError for a lock file that is damaged.
+    """
+    pins = lock.read(lock.lock_path(path)) if path != STANDARD_INPUT else {}
     locked = {source: pin.sha256 for source, pin in pins.items()}
-    return load(path, overrides, presets=PRESETS.keys(), locked=locked)
+    return load(Origin(path, content), overrides, presets=PRESETS.keys(), locked=locked)

@@ -7,6 +7,7 @@ never send, takes a program's words for the engine's, and fails on bytes that ar
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -116,11 +117,30 @@ def _read(pipe: int, deadline: float | None) -> bytes:
 
 def failure(command: Command, status: int, tail: Sequence[str], trouble: str | None) -> StepFailed:
     """``trouble`` is what the engine knows of the container itself: out of memory, stopped."""
-    return StepFailed(
+    error = StepFailed(
         f"step {command.name!r} {_ending(status)}{f': {trouble}' if trouble else ''}",
         hint=_hint(status, trouble, tail),
         detail="\n".join(list(tail)[-_SHOWN:]) or "(it printed nothing)",
     )
+    if (told := script_line(command.argv, tail)) is not None:
+        error.add_note(f"line {told[0]} of its script: {told[1]}")
+    return error
+
+
+def script_line(argv: Sequence[str], tail: Sequence[str]) -> tuple[int, str] | None:
+    """The number and text of the line of the script, the last of ``argv``, that its shell complained about last.
+
+    dash writes ``/bin/sh: 3: x: not found``, bash ``/bin/bash: line 3: x: command not found``. None where a shell tells
+    no line, or one that does not hold what it complains about: busybox counts a script's lines from 0.
+    """
+    told = re.compile(rf"{re.escape(argv[0])}: (?:-c: )?(?:line )?([0-9]+): ([^:]*)")
+    matches = [match for match in map(told.match, tail) if match]
+    if not matches:
+        return None
+    number, subject, lines = int(matches[-1][1]), matches[-1][2], argv[-1].split("\n")
+    if not 0 < number <= len(lines) or not (subject in lines[number - 1] or subject.lower().startswith("syntax error")):
+        return None
+    return number, lines[number - 1].strip()
 
 
 def timeout_failure(command: Command, tail: Sequence[str]) -> StepFailed:

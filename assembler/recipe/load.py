@@ -2,49 +2,72 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from assembler.errors import RecipeError
-from assembler.model.secrets import Secrets
+from assembler.errors import Problem, RecipeError
+from assembler.model.secrets import Secrets, mask_userinfo
 from assembler.recipe import rules, secrecy
-from assembler.recipe.model import Recipe
-from assembler.recipe.problems import Problems
+from assembler.recipe.model import STANDARD_INPUT, Recipe
+from assembler.recipe.positions import Span
+from assembler.recipe.problems import Problems, quoted
 from assembler.recipe.resolve import Given, resolve
 from assembler.recipe.validate import validate
-from assembler.recipe.variables import Variables, substitute, unused
+from assembler.recipe.variables import Variables, closest, substitute, undefined, unused
 from assembler.recipe.variables import resolve as resolve_variables
 from assembler.recipe.vars import declare
 
+_NUMBER: Final = re.compile(r"[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a recipe comes from: a file, or STANDARD_INPUT, whose bytes ``content`` are."""
+
+    path: Path
+    content: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return "standard input" if self.path == STANDARD_INPUT else str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A TOML tree and the text that it was read from."""
+
+    origin: Origin
+    tree: dict[str, Any]
+    text: str = ""
+
 
 def load(
-    path: Path,
+    origin: Origin,
     overrides: Mapping[str, str],
     *,
     presets: Collection[str],
     locked: Mapping[str, str] | None = None,
 ) -> Recipe:
-    """The recipe in the file ``path``.
+    """The recipe in ``origin``.
 
     ``overrides`` are the values given for declared variables (``--set`` and its like), ``presets`` the names that
     [prune] may use, ``locked`` the lock file's sha256 for each source as the recipe writes it. Raises RecipeError.
     """
-    return from_tree(_read(path), path, overrides, presets=presets, locked=locked or {})
+    return from_tree(_parsed(origin, _read(origin)), overrides, presets=presets, locked=locked or {})
 
 
 def from_tree(
-    tree: dict[str, Any],
-    path: Path,
-    overrides: Mapping[str, str],
-    *,
-    presets: Collection[str],
-    locked: Mapping[str, str],
+    parsed: Parsed, overrides: Mapping[str, str], *, presets: Collection[str], locked: Mapping[str, str]
 ) -> Recipe:
-    """The recipe that the TOML ``tree`` of the file ``path`` describes. Raises RecipeError."""
-    problems = Problems(path, tree)
-    replaced, variables, secrets = _replace_variables(tree, overrides, problems)
+    """The recipe that the TOML tree describes. Raises RecipeError."""
+    path = parsed.origin.path
+    problems = Problems(parsed.origin.name, parsed.tree, parsed.text)
+    replaced, variables, secrets = _replace_variables(parsed.tree, overrides, problems)
     document = validate(replaced, problems)
     if document is None:
         problems.raise_if_any()
@@ -52,21 +75,40 @@ def from_tree(
     rules.check(document, presets, problems)
     recipe = resolve(document, path.absolute(), Given(variables.values, secrets, locked), problems)
     problems.raise_if_any()
-    return recipe
+    return replace(recipe, file=path) if path == STANDARD_INPUT else recipe
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(origin: Origin) -> str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = origin.path.read_bytes() if origin.content is None else origin.content
+        return content.decode()
     except OSError as error:
-        raise RecipeError(f"the recipe {path} can not be read: {error.strerror}") from error
+        raise RecipeError(f"the recipe {origin.name} can not be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path} is not a recipe: byte {error.start} is not UTF-8, which TOML must be") from error
+        raise RecipeError(
+            f"{origin.name} is not a recipe: byte {error.start} is not UTF-8, which TOML must be") from error
+
+
+def _parsed(origin: Origin, text: str) -> Parsed:
+    try:
+        return Parsed(origin, tomllib.loads(text), text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(
-            f"{path} is not valid TOML: {error}",
+            f"{origin.name} is not valid TOML",
+            problems=[_syntax_error(origin, text.replace("\r\n", "\n"), str(error))],
             hint="Scripts read best between ''' and ''': nothing between them is special to TOML.",
         ) from error
+
+
+def _syntax_error(origin: Origin, text: str, told: str) -> Problem:
+    """tomllib ends its sentence with the place."""
+    message, _, place = told.rpartition(" (at ")
+    numbers = list(map(int, _NUMBER.findall(place)))
+    lines = text.split("\n")
+    line, column = numbers if len(numbers) == 2 else (len(lines), len(lines[-1]) + 1)
+    start = sum(len(one) + 1 for one in lines[: line - 1]) + column - 1
+    line, column, quote, width = quoted(text, Span(start, start + 1))
+    return Problem(f"{origin.name}:{line}:{column}", "", message, mask_userinfo(quote), column - 1, width)
 
 
 def _replace_variables(
@@ -76,8 +118,11 @@ def _replace_variables(
     rest = {key: value for key, value in tree.items() if key != "vars"}
     declared = declare(table, given, problems)
     problems.secrets = declared.secrets
-    for name in unused({**declared.texts, **dict.fromkeys(declared.secret, "")}, rest):
-        problems.add(("vars", name), f"nothing in the recipe uses {{{{ {name} }}}}; remove it")
+    known = {**declared.texts, **dict.fromkeys(declared.secret, "")}
+    mistyped = {closest(name, known) for name in undefined(known, rest)}
+    for name in unused(known, rest):
+        if name not in mistyped:
+            problems.add(("vars", name), f"nothing in the recipe uses {{{{ {name} }}}}; remove it", of_key=True)
     variables = resolve_variables(declared.texts, problems, declared.secret)
     secrecy.check_references(rest, variables.secret, problems)
     replaced = substitute(rest, variables, problems)

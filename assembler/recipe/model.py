@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from assembler.layer.codecs import DEFAULT
 from assembler.model.budget import Budget
@@ -157,8 +158,13 @@ class Image:
     annotations: dict[str, str] = field(default_factory=dict)
 
 
+STANDARD_INPUT: Final = Path("-")
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
+    """``file`` is absolute, or STANDARD_INPUT, which no lock file stands beside."""
+
     name: str
     file: Path
     base: Base

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
 from assembler.recipe.document import Document
-from assembler.recipe.problems import Location, Problems
+from assembler.recipe.positions import Location
+from assembler.recipe.problems import Problems
 from assembler.recipe.sources import mount_path, source_name
 from assembler.recipe.variables import suggestion
 
@@ -51,7 +52,8 @@ def _unique(values: Iterable[tuple[Location, str | None]], problems: Problems) -
 def _presets_exist(document: Document, presets: Collection[str], problems: Problems) -> None:
     for number, preset in enumerate(document.prune.presets):
         if preset not in presets:
-            problems.add(("prune", "presets", number), f'there is no preset "{preset}"{suggestion(preset, presets)}')
+            problems.add(("prune", "presets", number), f'there is no preset "{preset}"{suggestion(preset, presets)}',
+                         hint="`imgasm schema --presets` shows them all, and what they stand for.")
 
 
 def _keep_can_match(document: Document, problems: Problems) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from assembler.model.secrets import Secrets, has_password
-from assembler.recipe.problems import Location, Problems
+from assembler.recipe.positions import Location
+from assembler.recipe.problems import Problems
 from assembler.recipe.variables import references
 
 _SHELL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

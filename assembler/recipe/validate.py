@@ -8,9 +8,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from assembler.recipe.document import Document, keys_at
-from assembler.recipe.problems import Location, Problems
-from assembler.recipe.variables import suggestion
+from assembler.recipe.positions import Location
+from assembler.recipe.problems import Problems
+from assembler.recipe.variables import closest, suggestion
 
+_UNKNOWN: Final = "extra_forbidden"
+_KEYS: Final = "`imgasm schema` prints every table and key that a recipe can have."
 _EXPECTED: Final = {
     "string_type": "a string",
     "int_type": "a whole number",
@@ -27,16 +30,28 @@ def validate(tree: dict[str, Any], problems: Problems) -> Document | None:
         return Document.model_validate(tree)
     except ValidationError as error:
         findings = error.errors(include_url=False)
+    meant = {(*_location(finding)[:-1], _meant(finding)) for finding in findings if finding["type"] == _UNKNOWN}
     for finding in findings:
-        at: Location = tuple(part for part in finding["loc"] if part != "[key]")
-        if finding["type"] == "extra_forbidden" or not problems.is_silent(at):
-            problems.add(at, _message(finding, at))
+        at, kind = _location(finding), finding["type"]
+        if (kind == "missing" and at in meant) or (kind != _UNKNOWN and problems.is_silent(at)):
+            continue  # the mistyped key is told, and what was meant by it
+        about_keys = kind in (_UNKNOWN, "missing")
+        problems.add(at, _message(finding, at), of_key=kind == _UNKNOWN, hint=_KEYS if about_keys else None)
     return None
+
+
+def _location(finding: ErrorDetails) -> Location:
+    return tuple(part for part in finding["loc"] if part != "[key]")
+
+
+def _meant(finding: ErrorDetails) -> str:
+    at = _location(finding)
+    return closest(str(at[-1]), keys_at(at[:-1])) or ""
 
 
 def _message(finding: ErrorDetails, at: Location) -> str:
     kind = finding["type"]
-    if kind == "extra_forbidden":
+    if kind == _UNKNOWN:
         return f"there is no such key{suggestion(str(at[-1]), keys_at(at[:-1]))}"
     if kind == "missing":
         return "is missing"

@@ -15,7 +15,8 @@ from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-from assembler.recipe.problems import Location, Problems
+from assembler.recipe.positions import Location
+from assembler.recipe.problems import Problems
 
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _TOKEN: Final = re.compile(rf"\\\{{\{{|\{{\{{\s*({_NAME})\s*(?:\|\s*({_NAME})\s*)?\}}\}}|\{{\{{")
@@ -26,6 +27,8 @@ def _tag(text: str) -> str:
     legal = re.sub(r"[^A-Za-z0-9_.-]", "_", text)
     return "_" + legal[1:] if legal[:1] in (".", "-") else legal
 
+
+_DECLARE: Final = "Variables are declared in [vars]; --set name=value gives them other values."
 
 FILTERS: Final[Mapping[str, Callable[[str], str]]] = {"tag": _tag}
 
@@ -63,24 +66,49 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     return _TOKEN.sub(value, text)
 
 
-def faults(text: str, declared: Collection[str]) -> Iterator[str]:
-    """What is wrong with ``text``, whatever it is for."""
-    for name in sorted(references(text) - set(declared)):
-        yield f"{{{{ {name} }}}} is not defined{suggestion(name, declared)}"
-    for name in sorted({match[2] for match in _TOKEN.finditer(text) if match[2]} - FILTERS.keys()):
-        yield f'there is no filter "{name}"{suggestion(name, FILTERS)}'
-    if any(match[0] == "{{" for match in _TOKEN.finditer(text)):
-        yield r"{{ must be followed by a variable's name and }}; write \{{ for two literal braces"
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``part`` is the piece of the text that is wrong."""
+
+    message: str
+    part: str
+    hint: str | None = None
+
+
+def faults(text: str, declared: Collection[str]) -> Iterator[Fault]:
+    """What is wrong with ``text``, whatever it is for; the same once."""
+    told = set()
+    for match in _TOKEN.finditer(text):
+        fault = _fault(match, declared)
+        if fault is not None and fault.message not in told:
+            told.add(fault.message)
+            yield fault
     if "\0" in text:
-        yield "holds a NUL character, which no path, argument or script can have"
+        yield Fault("holds a NUL character, which no path, argument or script can have", "")
+
+
+def _fault(match: re.Match[str], declared: Collection[str]) -> Fault | None:
+    name, wanted = match[1], match[2]
+    if match[0] == "{{":
+        return Fault(r"{{ must be followed by a variable's name and }}; write \{{ for two literal braces", match[0])
+    if name is not None and name not in declared:
+        return Fault(f"{{{{ {name} }}}} is not defined{suggestion(name, declared)}", match[0], _DECLARE)
+    if wanted is not None and wanted not in FILTERS:
+        return Fault(f'there is no filter "{wanted}"{suggestion(wanted, FILTERS)}', match[0])
+    return None
 
 
 def suggestion(name: str, among: Collection[str]) -> str:
     """The end of a sentence about an unknown name: what was meant, or what there is."""
-    close = get_close_matches(name, among, n=1)
-    if close:
-        return f'; did you mean "{close[0]}"?'
+    close = closest(name, among)
+    if close is not None:
+        return f'; did you mean "{close}"?'
     return f" (there are: {', '.join(sorted(among))})" if among else ""
+
+
+def closest(name: str, among: Collection[str]) -> str | None:
+    """What was most likely meant by ``name``."""
+    return next(iter(get_close_matches(name, among, n=1)), None)
 
 
 def resolve(declared: Mapping[str, str], problems: Problems, secrets: Mapping[str, str] | None = None) -> Variables:
@@ -93,7 +121,7 @@ def resolve(declared: Mapping[str, str], problems: Problems, secrets: Mapping[st
     broken = set()
     for name, text in declared.items():
         for fault in faults(text, declared):
-            problems.add(("vars", name), fault)
+            problems.add(("vars", name), fault.message, part=fault.part, hint=fault.hint)
             broken.add(name)
     graph = {name: references(text) & declared.keys() for name, text in declared.items()}
     for cycle in _cycles(graph):
@@ -130,10 +158,15 @@ def substitute(tree: Any, variables: Variables, problems: Problems, at: Location
     if not isinstance(tree, str):
         return tree
     for fault in faults(tree, variables.declared):
-        problems.add(at, fault)
+        problems.add(at, fault.message, part=fault.part, hint=fault.hint)
     if references(tree) & variables.broken:
         problems.silence(at)
     return expand(tree, variables.values)
+
+
+def undefined(declared: Collection[str], tree: Any) -> set[str]:
+    """Names that values of ``tree`` refer to, and that nothing declares."""
+    return _all_references(tree) - set(declared)
 
 
 def unused(declared: Mapping[str, str], tree: Any) -> list[str]:

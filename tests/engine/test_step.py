@@ -3,13 +3,16 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
 import time
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from assembler.engine import step
 from assembler.engine.lines import Lines
+from assembler.engine.step import script_line
 
 
 class Stopped(BaseException):
@@ -61,3 +64,38 @@ def test_a_command_that_ends_in_time_has_its_status() -> None:
     lines = Lines()
     assert step.follow(["sh", "-c", "echo one; sleep 1.2; echo two; exit 3"], lines, 10) == 3
     assert list(lines.tail) == ["one", "two"]
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [
+        ("true\nnosuchprogram --x\ntrue", (2, "nosuchprogram --x")),
+        ("\n\nif true; then\n  cd /no/such/directory\nfi", (4, "cd /no/such/directory")),
+        ("true\nfalse", None),
+        ("sh -c 'nosuchprogram'", None),
+    ],
+)
+def test_the_line_that_the_shell_tells_is_quoted(
+    shell: str, script: str, line: tuple[int, str] | None
+) -> None:
+    argv = [f"/bin/{shell}", "-e", "-c", script]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert done.returncode != 0
+    assert script_line(argv, done.stderr.splitlines()) == line
+
+
+def test_busybox_tells_no_line_or_a_wrong_one_and_none_is_quoted(tmp_path: Path) -> None:
+    (tmp_path / "ash").symlink_to("/bin/busybox")
+    argv = [str(tmp_path / "ash"), "-e", "-c", "\n\nif true; then\n  cd /no/such/directory\nfi"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert "can't cd to" in done.stderr
+    assert script_line(argv, done.stderr.splitlines()) is None
+
+
+def test_a_failure_quotes_the_line_as_a_note() -> None:
+    command = step.Command("compile", ["/bin/sh", "-e", "-c", "make\nmkae all"], {})
+    error = step.failure(command, 127, ["/bin/sh: 2: mkae: not found"], None)
+    assert error.__notes__ == ["line 2 of its script: mkae all"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from assembler.errors import RecipeError
 from assembler.recipe.lint import warnings
-from assembler.recipe.load import from_tree
+from assembler.recipe.load import Origin, Parsed, from_tree
 from assembler.recipe.model import Recipe
 from tests.recipe.test_load import FULL
 from tests.recipe.writing import PRESETS
@@ -43,7 +43,7 @@ def container_of(tree: Any, place: tuple[Any, ...]) -> Any:
 
 def read(tree: dict[str, Any], folder: Path) -> Recipe | None:
     try:
-        recipe = from_tree(tree, folder / "some.toml", {}, presets=PRESETS, locked={})
+        recipe = from_tree(Parsed(Origin(folder / "some.toml"), tree), {}, presets=PRESETS, locked={})
     except RecipeError as error:
         assert error.detail
         return None

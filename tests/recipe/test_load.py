@@ -7,7 +7,7 @@ import pytest
 from assembler.errors import RecipeError
 from assembler.model.budget import Budget, Growth
 from assembler.model.run_config import Healthcheck, RunConfig
-from assembler.recipe.load import load
+from assembler.recipe.load import Origin, load
 from assembler.recipe.model import Base, Bootstrap, Compression, Container, File, Image, Prune, Recipe, Source, Step
 from tests.recipe.writing import PRESETS, SMALL, read, write
 
@@ -194,7 +194,7 @@ def test_a_budget_is_a_number_of_bytes_or_has_a_unit(tmp_path: Path, written: st
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as raised:
-        load(tmp_path / "none.toml", {}, presets=PRESETS)
+        load(Origin(tmp_path / "none.toml"), {}, presets=PRESETS)
     assert raised.value.message == f"the recipe {tmp_path}/none.toml can not be read: No such file or directory"
 
 
@@ -202,8 +202,9 @@ def test_a_recipe_that_is_not_toml(tmp_path: Path) -> None:
     path = write(tmp_path, 'name = "a"\nrun = make\n')
 
     with pytest.raises(RecipeError) as raised:
-        load(path, {}, presets=PRESETS)
-    assert raised.value.message == f"{path} is not valid TOML: Invalid value (at line 2, column 7)"
+        load(Origin(path), {}, presets=PRESETS)
+    assert raised.value.message == f"{path} is not valid TOML"
+    assert raised.value.detail == f"{path}:2:7: Invalid value\n    run = make\n          ^"
 
 
 def test_a_recipe_that_is_not_text(tmp_path: Path) -> None:
@@ -211,5 +212,5 @@ def test_a_recipe_that_is_not_text(tmp_path: Path) -> None:
     path.write_bytes(b'name = "\xff"')
 
     with pytest.raises(RecipeError) as raised:
-        load(path, {}, presets=PRESETS)
+        load(Origin(path), {}, presets=PRESETS)
     assert raised.value.message == f"{path} is not a recipe: byte 8 is not UTF-8, which TOML must be"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import RecipeError
-from tests.recipe.writing import SMALL, problems, read
+from tests.recipe.writing import SMALL, problems, read, told
 
 WRONG = """
     name = "a"
@@ -47,34 +47,36 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as raised:
         read(tmp_path, WRONG, {"kernal": "5"})
 
-    assert raised.value.message == f"{tmp_path}/some.toml has 22 problems"
-    assert raised.value.hint == "`imgasm schema` prints every table and key that a recipe can have."
-    assert (raised.value.detail or "").splitlines() == [
+    assert raised.value.message == f"{tmp_path}/some.toml has 21 problems"
+    assert raised.value.hint == (
+        "Variables are declared in [vars]; --set name=value gives them other values. "
+        "`imgasm schema` prints every table and key that a recipe can have."
+    )
+    assert told(raised.value) == [
         '--set kernal: [vars] declares no variable of that name; did you mean "kernel"?',
+        'steps: there is no such key; did you mean "step"?',
         "[vars], unused: nothing in the recipe uses {{ unused }}; remove it",
         "[vars], loop: refers to itself: loop -> pool -> loop",
-        '[[step]] #1 "compile", rnu: {{ kernle }} is not defined; did you mean "kernel"?',
         "[base]: needs exactly one of image, bootstrap, rootfs and layout, but has image and rootfs",
         "[container], scratch #1: 'build' is not an absolute path in the container, such as /opt/nvidia",
         "[container], scratch #2: the root can not be scratch: nothing would be left for a layer; "
         "name a directory, such as /build",
-        "[container], env.A: expected a string, not 3",
         '[container], privilegd: there is no such key; did you mean "privileged"?',
-        '[[step]] #1 "compile", run: is missing',
+        "[container], env.A: expected a string, not 3",
+        '[[step]] #1 "compile", rnu: there is no such key; did you mean "run"?',
+        '[[step]] #1 "compile", rnu: {{ kernle }} is not defined; did you mean "kernel"?',
         '[[step]] #1 "compile", timeout: \'5x\' is not a duration; write it as "30m", "1h30m", "90s" '
         "or a number of seconds",
-        '[[step]] #1 "compile", rnu: there is no such key; did you mean "run"?',
         '[[step]] #2 "two", run: expected a script as a string, or a list of strings to execute: '
         '["make", "-C", "/build"]',
-        '[[image]] #1 "x y", ports #1: \'99999\' is not a port; write it as "8080" or "53/udp"',
         '[[image]] #1 "x y", name: \'x y\' is not a name: letters, digits, \'.\', \'_\' and \'-\' only',
         "[[image]] #1 \"x y\", keep #1: 'opt' is not an absolute glob, such as /opt/nvidia/**",
         '[[image]] #1 "x y", compression: "gzip" has the levels 1 to 12, but level is 22',
         '[[image]] #1 "x y", max_size: must be more than 0; leave the key out for no limit',
+        '[[image]] #1 "x y", ports #1: \'99999\' is not a port; write it as "8080" or "53/udp"',
         "[[image]] #2, name: is missing",
         "[[image]] #2, onto: 'foo/bar:' is no image reference: '' is no tag",
         "[[image]] #2, compression.codec: expected 'zstd', 'gzip' or 'none', not 'bzip2'",
-        'steps: there is no such key; did you mean "step"?',
     ]
 
 
@@ -179,3 +181,61 @@ def test_a_directory_with_something_that_cannot_be_copied_is_told(tmp_path: Path
     assert problems(tmp_path, SMALL.replace("\n    ", "\n") + '[[file]]\npath = "/a"\nfrom = "folder"') == [
         '[[file]] #1, from: "folder" can not be copied: /a/sub/fifo is neither a file nor a directory nor a symbolic '
         "link"]
+
+
+def places(folder: Path, text: str, **given: str) -> list[str]:
+    """What the error says, with the recipe's folder left out."""
+    with pytest.raises(RecipeError) as raised:
+        read(folder, text, given)
+    return (raised.value.detail or "").replace(f"{folder}/", "").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name = 'a'\nbase = { image = 'b' }\n[[image]]\nname = 5 # here",
+         ['some.toml:4:8: [[image]] #1 "5", name: expected a string, not 5', "    name = 5 # here", "           ^"]),
+        ("name = 'a'\nbase = { image = 'b' }\n[[image]]\n\tnam = 'x'",
+         ['some.toml:4:2: [[image]] #1, nam: there is no such key; did you mean "name"?',
+          "     nam = 'x'", "     ^^^"]),
+        ("name = 'a'\n[base]\nimage = 'b'\n[[image]]\nname = 'x'\nlabels.kernel = '''\n{{ kernle }}\n'''\n"
+         "[vars]\nkernel = '6'",
+         ['some.toml:7:1: [[image]] #1 "x", labels.kernel: {{ kernle }} is not defined; did you mean "kernel"?',
+          "    {{ kernle }}", "    ^^^^^^^^^^^^"]),
+        ("name = 'a'\n[base]\nimage = 'b'\n[[image]]\nlabels = { x = 'y' }",
+         ["some.toml:4:1: [[image]] #1, name: is missing", "    [[image]]", "    ^^^^^^^^^"]),
+        ("name = 'a'\n[base]\nimage = 'b'\n[[imgae]]\nname = 'x'",
+         ['some.toml:4:1: imgae: there is no such key; did you mean "image"?', "    [[imgae]]", "    ^^^^^^^^^"]),
+        ("name = 'a'\n[base]\nimage = 'b'", ["some.toml: [[image]]: is missing"]),
+        ("name = 'a'\n[base]\nimage = 'http://ann:pw@host/x'\n[[image]]\nname = 'x'",
+         ["some.toml:3:9: [base], image: a URL has a password in it, which would be shown and recorded; put the URL "
+          'into env, as env = { URL = "..." }, and write "$URL"', "    image = 'http://***@host/x'"]),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_one_error_with_its_line_and_column(tmp_path: Path, text: str, said: list[str]) -> None:
+    assert places(tmp_path, text) == said
+
+
+@pytest.mark.parametrize("text", ["a = '''\nx", "a = 1\r\nb = \r\n", "a = ", "[a", "a = 1 1", "\n\n= 3"])
+def test_a_text_that_is_no_toml_is_told_with_its_place(tmp_path: Path, text: str) -> None:
+    first, *rest = places(tmp_path, text)
+    line, column = map(int, first.split(":")[1:3])
+    lines = text.replace("\r\n", "\n").split("\n")
+    assert 1 <= line <= len(lines) and 1 <= column <= len(lines[line - 1]) + 1
+    assert rest == ([f"    {lines[line - 1].rstrip()}", "    " + " " * (column - 1) + "^"] if lines[line - 1] else [])
+
+
+def test_the_hint_fits_the_mistake(tmp_path: Path) -> None:
+    hints = {}
+    mistakes = {"key": "prests = []", "preset": 'presets = ["atp"]', "value": "paths = 1",
+                "variable": 'paths = ["/{{ x }}"]'}  # fmt: skip
+    for name, text in mistakes.items():
+        with pytest.raises(RecipeError) as raised:
+            read(tmp_path, SMALL.replace("\n    ", "\n") + f"[prune]\n{text}")
+        hints[name] = raised.value.hint
+    assert hints == {
+        "key": "`imgasm schema` prints every table and key that a recipe can have.",
+        "preset": "`imgasm schema --presets` shows them all, and what they stand for.",
+        "value": None,
+        "variable": "Variables are declared in [vars]; --set name=value gives them other values.",
+    }

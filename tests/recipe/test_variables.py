@@ -20,7 +20,7 @@ TREES = st.recursive(
 
 
 def none() -> Problems:
-    return Problems(Path("some.toml"), {})
+    return Problems("some.toml", {})
 
 
 @given(TREES)

@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from assembler.errors import RecipeError
-from assembler.recipe.load import load
+from assembler.recipe.load import Origin, load
 from assembler.recipe.model import Recipe
 
 PRESETS = ("apt", "docs", "python")
@@ -39,11 +39,16 @@ def read(
     *,
     locked: Mapping[str, str] | None = None,
 ) -> Recipe:
-    return load(write(folder, text), overrides or {}, presets=PRESETS, locked=locked)
+    return load(Origin(write(folder, text)), overrides or {}, presets=PRESETS, locked=locked)
 
 
 def problems(folder: Path, text: str, overrides: Mapping[str, str] | None = None) -> list[str]:
     """The lines of the error that ``text`` must give."""
     with pytest.raises(RecipeError) as raised:
         read(folder, text, overrides)
-    return (raised.value.detail or "").splitlines()
+    return told(raised.value)
+
+
+def told(error: RecipeError) -> list[str]:
+    """The problems without their places."""
+    return [f"{one.what or one.where}: {one.message}" for one in error.problems]
