@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from assembler.changeset.absent import absent
@@ -13,6 +13,7 @@ from assembler.changeset.tree import EmptyTree
 from assembler.changeset.unpulled import UnpulledTree
 from assembler.commands.target import check_onto
 from assembler.errors import ChangesetError
+from assembler.image.annotations import IMAGE_NAME
 from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble
 from assembler.image.origins import with_origins
 from assembler.layer.compress import compressor
@@ -84,6 +85,7 @@ def write_images(
         below, listed = draft.below, one.oci.descriptor
         if below is not None and below.far_layers:
             listed = with_origins(listed, below.origins)
+        listed = replace(listed, annotations={**listed.annotations, IMAGE_NAME: draft.image.name})
         layout.tag(listed, Reference.parse(draft.image.reference or f"localhost/{draft.image.name}:latest"))
     return written
 

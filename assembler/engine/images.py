@@ -11,6 +11,7 @@ from assembler.engine.owner import PREFIX
 from assembler.engine.pipe import ask, feed, follow, reading
 from assembler.engine.refusal import refusals
 from assembler.errors import EngineError
+from assembler.model import media
 from assembler.model.platform import Platform
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class _Image(BaseModel):
     architecture: str = Field(alias="Architecture")
     os: str = Field(alias="Os")
     variant: str = Field(default="", alias="Variant")
+    manifest_type: str = Field(default="", alias="ManifestType")
     config: dict[str, Any] | None = Field(default=None, alias="Config")
     rootfs: _Layers = Field(alias="RootFS")
 
@@ -93,8 +95,14 @@ class Images:
         }
 
     def save(self, image: str) -> AbstractContextManager[BinaryIO]:
-        """A stream of the engine's archive of the image (docker: its own or OCI, podman: docker's)."""
-        return reading(self._engine.command("image", "save", image), f"{self._engine.name} could not save {image}")
+        """A stream of the engine's archive of the image. EngineError at once if the engine has no such image.
+
+        podman keeps an image's OCI manifest, with its annotations, which only its OCI archive can hold.
+        """
+        kept = self._engine.name == "podman" and self._inspect(image).manifest_type == media.OCI_MANIFEST
+        form = ["--format", "oci-archive", "--uncompressed"] if kept else []
+        what = f"{self._engine.name} could not save {image}"
+        return reading(self._engine.command("image", "save", *form, image), what)
 
     def tag(self, image: str, reference: str) -> None:
         with refusals(f"{self._engine.name} could not name the image {reference}"):

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 from assembler.engine.lines import Lines
 from assembler.engine.refusal import explain
+from assembler.errors import ImgasmError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +42,12 @@ def reading(argv: Sequence[str], what: str) -> Iterator[BinaryIO]:
     """
     with tempfile.TemporaryFile() as stderr, _process(argv, stdout=subprocess.PIPE, stderr=stderr) as process:
         assert process.stdout is not None
-        yield process.stdout  # type: ignore[misc]  # a BufferedReader is a BinaryIO in all but name
+        try:
+            yield process.stdout  # type: ignore[misc]  # a BufferedReader is a BinaryIO in all but name
+        except ImgasmError:
+            if not process.stdout.read(1):
+                _check(process, stderr, what)  # a command that failed says more than what became of half a stream
+            raise
         while process.stdout.read(_CHUNK):
             pass
         _check(process, stderr, what)

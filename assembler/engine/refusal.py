@@ -35,6 +35,10 @@ _REMEDIES: Final = (
     ("unauthorized", "Log in to the registry with the engine's own client: docker login, podman login."),
     ("denied", "Check the image's name, and log in with the engine's own client: docker login, podman login."),
     ("no such host", "Check the registry's name, and the engine's network and DNS."),
+    ("no such image", "Pull it first, or check its name; the engine has no image that is called so."),
+    ("reference does not exist", "Pull it first, or check its name; the engine has no image that is called so."),
+    ("image not known", "Pull it first, or check its name; the engine has no image that is called so."),
+    ("empty export", "Docker cannot save an image without layers; take it from a registry or a layout."),
     ("manifest unknown", "Check the image's tag or digest."),
     ("not found", "Check the name; the engine knows nothing under it."),
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError, UsageError
 from assembler.image import document
+from assembler.image.artifact import LAYERS
 from assembler.image.contents import HINT, Contents, NewCompressor, StoredLayer
 from assembler.image.documents import Document
 from assembler.image.image import Image, image_of
@@ -39,11 +40,15 @@ _NONE: Final = "<none>"
 _DOCKER_GZIP: Final = {media.OCI_LAYER_GZIP: media.DOCKER_LAYER_GZIP}
 
 
-def read_archive(stream: Readable, layout: BlobStore, new_compressor: NewCompressor) -> list[Descriptor]:
+def read_archive(
+    stream: Readable, layout: BlobStore, new_compressor: NewCompressor, *, of_engine: bool = False
+) -> list[Descriptor]:
     """Reads everything of ``stream`` (a tar, plain or compressed) into ``layout``, and returns what it lists.
 
     The entries are those of index.json; one for each name. Layers that are compressed stay as they are, plain ones are
     compressed: then their manifest changes in that alone. Every digest is checked.
+
+    ``of_engine``: an engine wrote it just now. podman then calls layers gzip that it writes plain, which is put right.
     """
     contents = Contents(layout, new_compressor)
     for member in read_tar(decompress(stream)):
@@ -51,7 +56,7 @@ def read_archive(stream: Readable, layout: BlobStore, new_compressor: NewCompres
     if "manifest.json" not in contents and "index.json" not in contents:
         raise ImageError("the archive has no manifest.json and no index.json, so it holds no image", hint=HINT)
     saved = _saved(contents) if "manifest.json" in contents else []
-    archive = _Archive(contents, layout, saved)
+    archive = _Archive(contents, layout, saved, of_engine=of_engine)
     listed = archive.listed() if "index.json" in contents else []
     return archive.with_saved(listed)
 
@@ -68,7 +73,8 @@ class _Saved:
 class _Archive:
     """``saved`` is what manifest.json says."""
 
-    def __init__(self, contents: Contents, layout: BlobStore, saved: Sequence[_Saved]) -> None:
+    def __init__(self, contents: Contents, layout: BlobStore, saved: Sequence[_Saved], *, of_engine: bool) -> None:
+        self._of_engine = of_engine
         self._contents = contents
         self._layout = layout
         self._saved = saved
@@ -153,8 +159,18 @@ class _Archive:
         stored = [self._contents.layer(_path(layer.digest)) if here else None
                   for layer, here in zip(layers, held, strict=True)]
         _check_diff_ids(image_of(found, self._contents.document(_path(config.digest))), stored)
-        now = [_now(layer, one) for layer, one in zip(layers, stored, strict=True)]
+        now = [self._now(layer, one) for layer, one in zip(layers, stored, strict=True)]
         return found.value if now == layers else _with_layers(found, now)
+
+    def _now(self, layer: Descriptor, stored: StoredLayer | None) -> Descriptor:
+        """``layer`` in the form that it has now."""
+        if stored is None:
+            return layer
+        new = stored.descriptor
+        is_misnamed = self._of_engine and LAYERS.get(layer.media_type) != LAYERS[new.media_type]
+        if new.digest == layer.digest and not is_misnamed:
+            return layer
+        return replace(layer, media_type=new.media_type, digest=new.digest, size=new.size)
 
     def _verbatim(self, blob: Descriptor) -> None:
         """Whatever it is, as it is. What is not here may be in a registry, or missing: others say so."""
@@ -183,14 +199,6 @@ def _check_diff_ids(image: Image, layers: Iterable[StoredLayer | None]) -> None:
     for layer, (_, diff_id) in zip(layers, image.layers, strict=True):
         if layer is not None and layer.diff_id != diff_id:
             raise ImageError(f"a layer in the archive is {layer.diff_id}, but its config says {diff_id}", hint=HINT)
-
-
-def _now(layer: Descriptor, stored: StoredLayer | None) -> Descriptor:
-    """``layer`` in the form that it has now."""
-    if stored is None or stored.descriptor.digest == layer.digest:
-        return layer
-    new = stored.descriptor
-    return replace(layer, media_type=new.media_type, digest=new.digest, size=new.size)
 
 
 def _with_layers(found: Document, layers: Sequence[Descriptor]) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from assembler.errors import ImageError
 from assembler.image import document, spec
 from assembler.image.annotations import DOCKER_ATTESTATION, FULL_NAME, REF_NAME
-from assembler.image.artifact import LAYERS, is_elsewhere
+from assembler.image.artifact import LAYERS, is_elsewhere, signed_statement
 from assembler.image.choose import platform_of
 from assembler.image.config import count_layers
 from assembler.image.inventory import Findings, Inventory, reason, where_of
 from assembler.image.layout import INDEX_CAP
+from assembler.image.listing import called
 from assembler.image.origins import origins
 from assembler.image.unpacking import Layer, check_layers
 from assembler.model import media
@@ -82,6 +83,7 @@ class _LayoutCheck:
         self._chains: set[tuple[object, ...]] = set()
         self._platforms: dict[Digest, Platform] = {}
         self._images = 0
+        self._artifacts = 0
         self.is_blind = False
 
     # The layout's own files
@@ -95,13 +97,13 @@ class _LayoutCheck:
         self._problems(value, spec.Index, _INDEX)
         self.is_blind = value is None
         listed = [entry for entry in spec.descriptors((value or {}).get("manifests")) if entry is not None]
-        chosen = [entry for entry in listed if name is None or name in _names(entry)]
+        chosen = called(listed, name) if name is not None else listed
         if listed and not chosen:
             self._note("error", _INDEX, f"lists nothing that is called {name}")
         self._ambiguous(chosen)
         for entry in chosen:
             self._follow(_Mention(entry, _INDEX, 0, bool(origins(entry))))
-        if not self._images:
+        if not self._images and not self._artifacts:
             self._note("error", _INDEX, "leads to no image, so none was checked")
 
     def _file(self, name: str, cap: int) -> Json | None:
@@ -225,15 +227,22 @@ class _LayoutCheck:
         why = _no_image(mention.descriptor)
         if why is None and "artifactType" in manifest:
             why = f"its artifactType is {manifest['artifactType']}"
-        if why is None and config is not None and config.media_type not in (media.OCI_CONFIG, media.DOCKER_CONFIG):
+        if why is None and config is not None and config.media_type not in media.CONFIGS:
             why = f"its config is {config.media_type}"
+        known = [layer for layer in layers if layer is not None]
+        holds_layers = any(layer.media_type in LAYERS for layer in known)
+        if why is None and config is not None and config.media_type == media.OCTETS and known and not holds_layers:
+            why = f"its config is {config.media_type}"
+        if why is None and (statement := signed_statement(known)) is not None:
+            why = f"it is {statement}"
         if why is None:
             return True
         where = where_of(mention.descriptor.digest)
-        if any(layer is not None and layer.media_type in LAYERS for layer in layers):
+        if holds_layers:
             self._note("error", where, f"engines see no image in it, because {why}; yet its layers are an image's")
             return True
         if not _is_attestation(mention.descriptor):
+            self._artifacts += 1
             self._note("warning", where, f"is not checked as an image, because {why}")
         return False
 
@@ -284,10 +293,6 @@ def _digest(text: object) -> Digest | None:
         return Digest.parse(spec.text(text))
     except ImageError:
         return None
-
-
-def _names(entry: Descriptor) -> tuple[str | None, ...]:
-    return entry.annotations.get(FULL_NAME), entry.annotations.get(REF_NAME), str(entry.digest)
 
 
 def _are_told_apart(one: Descriptor, other: Descriptor) -> bool:

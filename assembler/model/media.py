@@ -18,5 +18,6 @@ DOCKER_LAYER: Final = "application/vnd.docker.image.rootfs.diff.tar"
 INDEXES: Final = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS: Final = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 
-CONFIGS: Final = frozenset({OCI_CONFIG, DOCKER_CONFIG, "application/octet-stream"})
+OCTETS: Final = "application/octet-stream"
+CONFIGS: Final = frozenset({OCI_CONFIG, DOCKER_CONFIG, OCTETS})
 """What an image's config may be called. Docker wrote the last one for a while, and engines still pull such images."""

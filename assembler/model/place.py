@@ -23,6 +23,8 @@ from assembler.model.reference import Reference
 
 EngineName = Literal["docker", "podman"]
 
+TRANSPORTS: Final = ("docker:", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:", "containers-storage:")
+
 _ENGINES: Final[dict[str, EngineName]] = {"docker-daemon": "docker", "containers-storage": "podman"}
 
 
@@ -67,6 +69,17 @@ class Place:
         if isinstance(where, Path):
             return cls(Store.LAYOUT, str(where))
         return cls._prefixed(where) or cls(Store.REGISTRY, where)
+
+    @classmethod
+    def beside(cls, text: str, folder: Path) -> str | Path:
+        """``text``, which a recipe in ``folder`` has, for :meth:`told`: with its path, if it has one, made absolute."""
+        transport, colon, rest = text.partition(":")
+        if text.startswith(("/", "./", "../")):
+            return (folder / text).resolve()
+        if colon and transport in ("oci", "oci-archive", "docker-archive"):
+            path, name = _split(rest)
+            return f"{transport}:{(folder / path).resolve()}" + (f":{name}" if name else "")
+        return text
 
     @classmethod
     def _prefixed(cls, text: str) -> Place | None:

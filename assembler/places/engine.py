@@ -78,7 +78,7 @@ def _filled_by(engine: Engine, held: HeldImage, store: Layout, progress: Progres
         return None
     progress.say(f"the base's layers are taken from {engine.name}, which has {base}")
     with engine.images.save(identity) as archive:
-        entries = read_archive(archive, store, lambda: compressor("none"))
+        entries = read_archive(archive, store, lambda: compressor("none"), of_engine=True)
     saved = read_image(store, entries[0], image.platform)
     there = {diff_id: descriptor for descriptor, diff_id in saved.layers}
     far = {blob.digest for blob in held.far}

@@ -12,10 +12,11 @@ from assembler.errors import ImageError
 from assembler.image import document
 from assembler.image.artifact import is_elsewhere
 from assembler.image.assemble import BaseImage
+from assembler.image.choose import offered
 from assembler.image.documents import Document, blobs_of, closure
 from assembler.image.image import Image, descend, image_of, refuse_artifact
 from assembler.image.listing import named, references
-from assembler.image.origins import told_origins
+from assembler.image.origins import missing, told_origins
 from assembler.layer.pieces import Pieces
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor
@@ -82,7 +83,21 @@ class HeldImage:
     @cached_property
     def documents(self) -> tuple[Document, ...]:
         """All of them, children before their index; the last is the root."""
+        self._refuse_lacking()
         return tuple(closure(self.root.descriptor, self.read))
+
+    def _refuse_lacking(self) -> None:
+        """ImageError that says what is here of an index, if not all of it is."""
+        if self.store is None or self.sources:
+            return
+        children = self.root.children()
+        here = [child for child in children if self.store.has(child)]
+        if len(here) < len(children):
+            gone = ", ".join(str(child.digest) for child in children if child not in here)
+            raise ImageError(
+                f"{self.place} has {len(here)} of the {len(children)} images in its index; it lacks {gone}",
+                hint=f"Choose one that is here with --platform: {offered(here) or 'there is none'}.",
+            )
 
     @cached_property
     def image(self) -> Image:
@@ -160,7 +175,7 @@ class HeldImage:
     @property
     def far_layers(self) -> list[Descriptor]:
         """The layers of the image that are not here."""
-        return [layer for layer, _ in self.image.layers if self.path(layer) is None]
+        return list(missing(self.store, self.image)) if self.store else [layer for layer, _ in self.image.layers]
 
     @property
     def origins(self) -> tuple[Reference, ...]:

@@ -91,18 +91,19 @@ def open_place(place: Place, world: World, codec: str = "none") -> Iterator[Foun
     """
     if place.store is Store.REGISTRY:
         with world.registries.repository(place.reference) as repository:
-            yield _in_registry(place, repository, world)
+            yield in_registry(place, repository, world.registries)
     elif place.store is Store.LAYOUT:
         layout = Layout.open(place.path)
         yield Found(place, layout.index(), layout.read, world.registries, layout)
     else:
         with temporary_layout(world.scratch) as layout:
             with _archive(place, world) as stream:
-                entries = read_archive(stream, layout, lambda: compressor(codec))
+                of_engine = place.store is Store.ENGINE
+                entries = read_archive(stream, layout, lambda: compressor(codec), of_engine=of_engine)
             yield Found(place, tuple(entries), layout.read, world.registries, layout)
 
 
-def _in_registry(place: Place, repository: Repository, world: World) -> Found:
+def in_registry(place: Place, repository: Repository, registries: Registries) -> Found:
     """Of what is in a registry nothing is read but what is asked for."""
     reference = place.reference.with_default_tag()
     root = fetch_manifest(repository, reference.identifier)
@@ -114,7 +115,7 @@ def _in_registry(place: Place, repository: Repository, world: World) -> Found:
         return known[descriptor.digest]
 
     entry = entry_called(root.descriptor, replace(reference, digest=None))
-    return Found(place, (entry,), read, world.registries, repository=repository)
+    return Found(place, (entry,), read, registries, repository=repository)
 
 
 def _archive(place: Place, world: World) -> AbstractContextManager[Readable]:

@@ -82,7 +82,8 @@ class BaseTable(Table):
     bootstrap: BootstrapTable | None = Field(default=None, description="Made here by mmdebstrap.")
     rootfs: Text | None = Field(default=None, description="A root file system as a tarball, relative to the recipe.")
     layout: Text | None = Field(
-        default=None, description="An OCI layout, such as a former build, relative to the recipe.")
+        default=None, description="An OCI layout, such as a former build, relative to the recipe; oci:DIR:NAME for one "
+        "image of several.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> BaseTable:
@@ -209,7 +210,8 @@ class ImageTable(RunTable):
     name: Name = Field(description="What the command line and the layout call it.")
     reference: ImageReference | None = Field(default=None, description="Where push and load take it.")
     onto: Onto = Field(
-        default="base", description='"base", "scratch", a reference, or a layout\'s path that begins with / or ./')
+        default="base", description='"base", "scratch", a reference, a layout\'s path that begins with / or ./, or '
+        "oci:DIR:NAME")
     keep: list[Annotated[KeepTable, BeforeValidator(_path_alone)]] = Field(
         default=[], description="Nothing but this leaves the container; empty means everything. Globs, or tables with "
         "path and optional.")

@@ -29,12 +29,15 @@ class Bootstrap:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Where the build environment comes from: exactly one of the four is set. Paths are absolute."""
+    """Where the build environment comes from: exactly one of the four is set. Paths are absolute.
+
+    ``layout`` is a path, or a text that names one image in it: ``oci:/DIR:NAME``.
+    """
 
     image: str | None = None
     bootstrap: Bootstrap | None = None
     rootfs: Path | None = None
-    layout: Path | None = None
+    layout: str | Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,8 @@ class Compression:
 class Image:
     """What comes out: exactly one new layer on ``onto``.
 
-    ``onto`` is ``"base"``, ``"scratch"``, an image reference, or the absolute path of an OCI layout.
+    ``onto`` is ``"base"``, ``"scratch"``, an image reference, the absolute path of an OCI layout, or another place as
+    ``imgasm copy`` takes it, with an absolute path: ``oci:/DIR:NAME``.
     ``keep`` is empty or the globs of what may leave the container; each must match something there, but for those that
     are ``optional`` as well.
     """

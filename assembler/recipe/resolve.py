@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from assembler.model.budget import Budget, Growth
+from assembler.model.place import TRANSPORTS, Place
 from assembler.model.secrets import Secrets, without_userinfo
 from assembler.recipe import model
 from assembler.recipe.document import (
@@ -23,7 +24,6 @@ from assembler.recipe.files import resolve_file
 from assembler.recipe.problems import Problems
 from assembler.recipe.run import run_config
 from assembler.recipe.sources import absolute_url, local_path, mount_path, source_name
-from assembler.recipe.values import is_layout_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,12 @@ def _base(table: BaseTable, folder: Path) -> model.Base:
         image=table.image,
         bootstrap=_bootstrap(table.bootstrap) if table.bootstrap else None,
         rootfs=(folder / table.rootfs).resolve() if table.rootfs else None,
-        layout=(folder / table.layout).resolve() if table.layout else None,
+        layout=_layout(table.layout, folder) if table.layout else None,
     )
+
+
+def _layout(text: str, folder: Path) -> str | Path:
+    return Place.beside(text, folder) if text.startswith(TRANSPORTS) else (folder / text).resolve()
 
 
 def _bootstrap(table: BootstrapTable) -> model.Bootstrap:
@@ -122,7 +126,7 @@ def _image(table: ImageTable, folder: Path) -> model.Image:
     return model.Image(
         name=table.name,
         reference=table.reference,
-        onto=(folder / table.onto).resolve() if is_layout_path(table.onto) else table.onto,
+        onto=Place.beside(table.onto, folder),
         keep=tuple(keep.path for keep in table.keep),
         optional=tuple(keep.path for keep in table.keep if keep.optional),
         config=run_config(table),
@@ -146,7 +150,5 @@ def _budget(table: ImageTable, folder: Path) -> Budget:
 
 
 def _growth(table: GrowthTable, folder: Path) -> Growth:
-    baseline: str | Path | None = table.baseline
-    if table.baseline is not None and is_layout_path(table.baseline):
-        baseline = (folder / table.baseline).resolve()
+    baseline = Place.beside(table.baseline, folder) if table.baseline is not None else None
     return Growth(table.percent, table.floor or 0, baseline)

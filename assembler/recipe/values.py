@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from assembler.errors import ImgasmError
 from assembler.model.globs import translate
 from assembler.model.moment import parse_created
+from assembler.model.place import TRANSPORTS
 from assembler.model.reference import Reference
 from assembler.model.size import parse_size
 
@@ -83,7 +84,7 @@ def _onto(text: str) -> str:
 
 
 def _baseline(text: str) -> str:
-    return text if is_layout_path(text) else _reference(text)
+    return text if is_layout_path(text) or text.startswith(TRANSPORTS) else _reference(text)
 
 
 def is_layout_path(text: str) -> bool:

@@ -1,15 +1,13 @@
-"""What is read out of a registry: manifests by tag, digest and platform, configs, and blobs of any size."""
+"""What is read out of a registry: manifests and indexes by tag or digest, and blobs of any size."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assembler.errors import ImageError, RegistryError
 from assembler.image import document
-from assembler.image.choose import choose
-from assembler.image.image import Image, parse_image
+from assembler.image.documents import Document
 from assembler.image.store import check_bytes
 from assembler.model import media
 from assembler.model.digest import Digest
@@ -20,26 +18,12 @@ from assembler.registry.unreachable import Unreachable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.model.platform import Platform
     from assembler.registry.repository import Repository
 
-_INDEX_DEPTH: Final = 3
 _KNOWN_TYPES: Final = media.MANIFESTS | media.INDEXES
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A manifest or index and its exact bytes."""
-
-    descriptor: Descriptor
-    data: bytes
-
-    @property
-    def is_index(self) -> bool:
-        return self.descriptor.media_type in media.INDEXES
-
-
-def fetch_manifest(repository: Repository, identifier: str) -> Fetched:
+def fetch_manifest(repository: Repository, identifier: str) -> Document:
     """What stands behind a tag or digest (``sha256:...``). A digest is held against the bytes."""
     reply = repository.get_manifest(identifier)
     media_type = _media_type(reply)
@@ -47,25 +31,12 @@ def fetch_manifest(repository: Repository, identifier: str) -> Fetched:
         digest = Digest.parse(identifier)
         descriptor = Descriptor(media_type, digest, len(reply.body))
         check_bytes(descriptor, reply.body)
-        return Fetched(descriptor, reply.body)
+        return Document(descriptor, reply.body)
     descriptor = Descriptor(media_type, Digest.of(reply.body), len(reply.body))
     said, actual = reply.headers.get("Docker-Content-Digest", ""), descriptor.digest
     if said.startswith("sha256:") and said != str(actual):  # too many registries get this header wrong
         repository.warn(f"{repository.name}:{identifier} is {actual}, although the registry says {said[:80]}.")
-    return Fetched(descriptor, reply.body)
-
-
-def fetch_image(repository: Repository, identifier: str, platform: Platform | None) -> Image:
-    """Manifest and config of one image: all that is read of it. ``platform`` chooses from an index."""
-    found = fetch_manifest(repository, identifier)
-    for _ in range(_INDEX_DEPTH):
-        if not found.is_index:
-            return _with_config(repository, found, platform)
-        index = document.parse_index(found.data, found.descriptor.media_type)
-        chosen = choose(document.descriptors(index, "manifests"), platform)
-        found = fetch_manifest(repository, str(chosen.digest))
-    raise ImageError(f"{repository.name} has an index of indexes of indexes under {identifier}",
-                     hint="Name one of its images by its digest.")
+    return Document(descriptor, reply.body)
 
 
 def read_blob(repository: Repository, blob: Descriptor, cap: int = document.CONFIG_CAP) -> bytes:
@@ -100,16 +71,6 @@ def stream_blob(repository: Repository, blob: Descriptor) -> Iterator[bytes]:
     if position != blob.size or digest.hexdigest() != blob.digest.hex:
         raise RegistryError(f"{repository.name} sent something else under the digest {blob.digest}",
                             hint="The registry, or a proxy before it, is damaged or changes what it serves.")
-
-
-def _with_config(repository: Repository, found: Fetched, platform: Platform | None) -> Image:
-    manifest = document.parse_manifest(found.data, found.descriptor.media_type)
-    config = read_blob(repository, Descriptor.from_json(manifest.get("config")))
-    image = parse_image(found.descriptor, found.data, config)
-    actual = image.platform
-    if platform is not None and (actual.os, actual.architecture) != (platform.os, platform.architecture):
-        repository.warn(f"{repository.name}@{found.descriptor.digest} is for {actual}, not {platform}.")
-    return image
 
 
 def _media_type(reply: Reply) -> str:

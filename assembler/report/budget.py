@@ -78,9 +78,9 @@ def check(
 
 
 def _sizes(record: BuildRecord, image: ImageReport, budget: Budget) -> Iterator[Violation]:
-    below = [layer.uncompressed for layer in image.base]
-    known = [size for size in below if size is not None]
-    unpacked = image.layer.uncompressed + sum(known) if len(known) == len(below) else None
+    sizes = [*(layer.uncompressed for layer in image.base), image.layer.uncompressed]
+    known = [size for size in sizes if size is not None]
+    unpacked = sum(known) if len(known) == len(sizes) else None
     limits: tuple[tuple[str, int | None, int | None], ...] = (
         ("the layer, compressed,", budget.layer, image.layer.compressed),
         ("the layer, unpacked,", budget.layer_unpacked, image.layer.uncompressed),

@@ -13,6 +13,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from assembler.errors import ImageError, UsageError
 from assembler.files import replace_file
+from assembler.image.annotations import FULL_NAME, IMAGE_NAME
+from assembler.image.listing import called
+from assembler.model import media
+from assembler.model.digest import Digest
+from assembler.model.oci import Descriptor
 from assembler.report.part import Part
 from assembler.report.record import FORMAT, BuildRecord
 
@@ -46,10 +51,13 @@ class Builds(Part):
         return Builds(builds=tuple(one for one in (*former, _only(record, listed)) if one.images))
 
     def only(self, name: str | None) -> Builds:
-        """The images called ``name``, with what there is to tell of the builds that made them. UsageError for none."""
+        """The images that ``name`` means, as in the layout, with what there is to tell of the builds that made them.
+
+        UsageError for none.
+        """
         if name is None:
             return self
-        wanted = {image.manifest for _, image in self.images() if name in (image.name, image.reference)}
+        wanted = {str(entry.digest) for entry in called([_entry(image) for _, image in self.images()], name)}
         if not wanted:
             names = ", ".join(image.name for _, image in self.images())
             raise UsageError(f"The build has no image {name}", hint=f"It has: {names}.")
@@ -92,6 +100,12 @@ _FILE: TypeAdapter[BuildRecord | Builds] = TypeAdapter(Annotated[BuildRecord | B
 def is_build(path: Path) -> bool:
     """Is it a build's directory, or the record in it?"""
     return (path / RECORD_NAME).is_file() or (path.name == RECORD_NAME and path.is_file())
+
+
+def _entry(image: ImageReport) -> Descriptor:
+    """As index.json lists it."""
+    names = {IMAGE_NAME: image.name, FULL_NAME: image.reference or f"localhost/{image.name}:latest"}
+    return Descriptor(media.OCI_MANIFEST, Digest.parse(image.manifest), 0, names)
 
 
 def _only(record: BuildRecord, manifests: Collection[str]) -> BuildRecord:

@@ -37,8 +37,8 @@ class Side:
 
     @classmethod
     def of(cls, name: str, record: BuildRecord, image: ImageReport) -> Side:
-        below = [layer.uncompressed for layer in image.base]
-        whole = None if None in below else image.layer.uncompressed + sum(size or 0 for size in below)
+        sizes = [*(layer.uncompressed for layer in image.base), image.layer.uncompressed]
+        whole = None if None in sizes else sum(size or 0 for size in sizes)
         return cls(name, image.compressed, whole, image.table, tuple(step.name for step in record.steps))
 
 

@@ -147,7 +147,7 @@ def _size(layer: ImageLayer | None) -> LayerSize:
         diff_id="",
         media_type=layer.media_type,
         compressed=layer.compressed,
-        uncompressed=layer.uncompressed or 0,
+        uncompressed=layer.uncompressed,
         content=layer.bytes or 0,
     )
 

@@ -81,7 +81,8 @@ class Heavy(Part):
 
 
 class LayerSize(Part):
-    """``compressed`` is the blob's size, ``uncompressed`` the tar's, ``content`` the files' in it.
+    """``compressed`` is the blob's size, ``uncompressed`` the tar's, ``content`` the files' in it. What was not read is
+    None.
 
     ``rest`` is what the blob needs for all that is no file with content: with the shares of these it sums to the blob.
     """
@@ -90,7 +91,7 @@ class LayerSize(Part):
     diff_id: str
     media_type: str
     compressed: int
-    uncompressed: int
+    uncompressed: int | None
     content: int = 0
     rest: int | None = None
 

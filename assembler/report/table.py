@@ -128,7 +128,8 @@ def _sizes(image: ImageReport) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     table.add_column(no_wrap=True, style="dim")
     table.add_column()
-    table.add_row("layer", f"{human(layer.compressed)} compressed, {human(layer.uncompressed)} as a tar")
+    tar = f", {human(layer.uncompressed)} as a tar" if layer.uncompressed is not None else ""
+    table.add_row("layer", f"{human(layer.compressed)} compressed{tar}")
     table.add_row("image", f"{human(image.compressed)} compressed{below if image.base else ', nothing below'}")
     table.add_row("entries", f"{image.entries}: {kinds}" if kinds else "none")
     if image.touched.files:

@@ -49,7 +49,7 @@ def _image_row(record: BuildRecord, image: ImageReport) -> str:
     steps = sorted(((tally.bytes, step) for step, tally in image.steps if step is not None), reverse=True)
     largest = _escape(record.steps[steps[0][1]].name) if steps else ""
     layer = image.layer
-    sizes = f"{human(layer.compressed)} | {human(layer.uncompressed)} | {human(image.compressed)}"
+    sizes = f"{human(layer.compressed)} | {_size(layer.uncompressed)} | {human(image.compressed)}"
     return f"| {_escape(image.name)} | {sizes} | {largest} |"
 
 

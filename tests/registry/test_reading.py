@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -13,15 +13,21 @@ from assembler.errors import ImageError, RegistryError
 from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor
+from assembler.model.place import Place, Store
 from assembler.model.platform import Platform
+from assembler.places.open import in_registry
+from assembler.places.registries import Registries
+from assembler.registry.lookup import CredentialSources
 from assembler.registry.push import PushOptions, push
-from assembler.registry.reading import fetch_image, fetch_manifest, read_blob, stream_blob
+from assembler.registry.reading import fetch_manifest, read_blob, stream_blob
+from assembler.registry.settings import ConnectionSettings
 from tests.registry.conftest import Connect
 from tests.support.images import make_index, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from assembler.image.image import Image
     from assembler.progress import SilentProgress
     from assembler.registry.repository import Repository
     from tests.support.clocks import FakeTime
@@ -30,8 +36,17 @@ if TYPE_CHECKING:
     from tests.support.recording import RecordingTransport
 
 DATA = bytes(range(256)) * 1000
+WARNINGS: list[str] = []
 BLOB = Descriptor(media.OCI_LAYER, Digest.of(DATA), len(DATA))
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64", "v8")
+
+
+def fetch_image(repository: Repository, identifier: str, platform: Platform | None) -> Image:
+    """Through the door that every command goes through; the connection is open already."""
+    mark = "@" if ":" in identifier else ":"
+    place = Place(Store.REGISTRY, f"{repository.wire.origin.netloc}/{repository.name}{mark}{identifier}")
+    registries = Registries(CredentialSources(), cast(ConnectionSettings, None), WARNINGS.append)
+    return in_registry(place, repository, registries).one().for_platform(platform).image
 
 
 @pytest.fixture
@@ -61,7 +76,9 @@ def test_an_image_by_tag_digest_and_platform(
         assert fetch_image(source, "amd64", None).descriptor == by_digest.descriptor
         with pytest.raises(ImageError, match="riscv64"):
             fetch_image(source, "multi", Platform("linux", "riscv64"))
-    assert not progress.warnings
+        assert not progress.warnings and not WARNINGS
+        fetch_image(source, "arm64", AMD64)
+        assert "is for linux/arm64, not linux/amd64" in WARNINGS.pop()
 
 
 def test_a_blob_from_a_real_registry(

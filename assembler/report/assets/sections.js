@@ -5,7 +5,7 @@ function drawTiles(record, image) {
   const peak = Math.max(0, ...record.steps.map((step) => step.peak ?? 0));
   const tiles = [
     [human(image.layer.compressed), "the layer, compressed"],
-    [human(image.layer.uncompressed), "the layer, unpacked"],
+    image.layer.uncompressed === null ? null : [human(image.layer.uncompressed), "the layer, unpacked"],
     [human(image.layer.compressed + below), below ? `the image, with ${human(below)} below` : "the image, with nothing below"],
     peak ? [human(peak), "at most on disk during the build"] : null,
     cost ? [human(cost.bytes), "as a Dockerfile of one stage, unpacked"] : null,
