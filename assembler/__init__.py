@@ -1,3 +1,89 @@
-"""imgasm: many steps, one container, one minimal OCI layer."""
+"""imgasm: many steps, one container, one minimal OCI layer.
 
-__version__ = "0.1.0"
+The distribution is called imgasm, and its package ``assembler``. This is what it offers to programs; docs/library.md in
+the repository shows how these go together. Whatever is not named in ``__all__`` may change with any version.
+
+Nothing here prints, ends the process, or reads the environment. What goes wrong is raised as an :class:`ImgasmError`.
+Each name is imported when it is used for the first time: ``import assembler`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from assembler.version import __version__
+
+if TYPE_CHECKING:
+    from assembler.api import build, load_recipe, open_image, put_image, size_report
+    from assembler.commands.build import BuildOptions
+    from assembler.errors import (
+        BudgetExceeded,
+        ChangesetError,
+        EngineError,
+        FileError,
+        ImageError,
+        ImgasmError,
+        RecipeError,
+        RegistryError,
+        SourceError,
+        StepFailed,
+        UsageError,
+    )
+    from assembler.model.digest import Digest
+    from assembler.model.place import Place
+    from assembler.model.platform import Platform
+    from assembler.model.reference import Reference
+    from assembler.places.held import HeldImage
+    from assembler.places.put import PutOptions
+    from assembler.places.settings import WorldSettings
+    from assembler.places.world import World
+    from assembler.progress import Progress, SilentProgress, Task
+    from assembler.recipe.model import Recipe
+    from assembler.registry.settings import Tls
+    from assembler.report.builds import Builds
+    from assembler.report.layers import LayersReport
+    from assembler.report.record import BuildRecord
+
+__all__ = [
+    "BudgetExceeded", "BuildOptions", "BuildRecord", "Builds", "ChangesetError", "Digest", "EngineError", "FileError",
+    "HeldImage", "ImageError", "ImgasmError", "LayersReport", "Place", "Platform", "Progress", "PutOptions", "Recipe",
+    "RecipeError", "Reference", "RegistryError", "SilentProgress", "SourceError", "StepFailed", "Task", "Tls",
+    "UsageError", "World", "WorldSettings", "__version__", "build", "load_recipe", "open_image", "put_image",
+    "size_report",
+]  # fmt: skip
+
+_ROOMS: Final = {
+    "api": ("build", "load_recipe", "open_image", "put_image", "size_report"),
+    "commands.build": ("BuildOptions",),
+    "errors": (
+        "BudgetExceeded", "ChangesetError", "EngineError", "FileError", "ImageError", "ImgasmError", "RecipeError",
+        "RegistryError", "SourceError", "StepFailed", "UsageError",
+    ),
+    "model.digest": ("Digest",),
+    "model.place": ("Place",),
+    "model.platform": ("Platform",),
+    "model.reference": ("Reference",),
+    "places.held": ("HeldImage",),
+    "places.put": ("PutOptions",),
+    "places.settings": ("WorldSettings",),
+    "places.world": ("World",),
+    "progress": ("Progress", "SilentProgress", "Task"),
+    "recipe.model": ("Recipe",),
+    "registry.settings": ("Tls",),
+    "report.builds": ("Builds",),
+    "report.layers": ("LayersReport",),
+    "report.record": ("BuildRecord",),
+}  # fmt: skip
+_ROOM_OF: Final = {name: f"{__name__}.{room}" for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_ROOM_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

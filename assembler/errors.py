@@ -42,12 +42,22 @@ class ImgasmError(Exception):
         self.hint = hint
         self.detail = detail
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """An error reaches the process that waits for a worker as it was raised, whatever its class is made from."""
+        return _same, (type(self), self.args), self.__dict__
+
     def mask(self, mask: Callable[[str], str]) -> None:
         """Sends everything that the error says through ``mask``."""
         self.message, self.args = mask(self.message), (mask(self.message),)
         self.hint = self.hint and mask(self.hint)
         self.detail = self.detail and mask(self.detail)
         self.__notes__ = [mask(note) for note in getattr(self, "__notes__", ())]
+
+
+def _same(kind: type[ImgasmError], args: tuple[object, ...]) -> ImgasmError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 @contextmanager
@@ -58,6 +68,22 @@ def masked(mask: Callable[[str], str]) -> Iterator[None]:
     except ImgasmError as error:
         error.mask(mask)
         raise
+
+
+def of_system(error: OSError | MemoryError) -> ImgasmError:
+    """What the operating system or Python itself refuses, as an error of imgasm."""
+    if isinstance(error, OSError):
+        return FileError.of(error)
+    return ImgasmError("there is not enough memory", hint="Close other programs, or build on a larger machine.")
+
+
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """No error of the operating system leaves this context but as an ImgasmError."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        raise of_system(error) from error
 
 
 class UsageError(ImgasmError):

@@ -10,10 +10,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from assembler import __version__
 from assembler.cli import building, copying, examples, images, registries, reports, signals
 from assembler.cli.guard import guarded
 from assembler.cli.show import emit
+from assembler.version import __version__
 
 _HELP = """
 Assemble container images without Dockerfiles: all steps in one container, one minimal layer.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,16 +18,9 @@ from assembler.cli.options import Loudness, RecipeChoice
 from assembler.cli.show import emit, emit_json
 from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError, masked
-from assembler.model.moment import parse_created
-from assembler.progress import MaskedProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from assembler.model.platform import Platform
-    from assembler.progress import Progress
-    from assembler.recipe.model import Recipe
-    from assembler.source.fetch import Fetcher
+    from assembler.commands.build import BuildOptions
 
 
 class WayName(StrEnum):
@@ -74,27 +65,20 @@ class Making:
                      help="What a build without steps is for: a base for another one is refused."),
     ] = None  # fmt: skip
 
-    def platform_of(self, recipe: Recipe) -> Platform | None:
-        """What ``--platform`` says; with steps it is the base that says what they run on."""
-        if self.platform is not None and recipe.steps:
-            raise UsageError("--platform is for builds without steps",
-                             hint="Steps run on the base's platform: name another base, or set [base.bootstrap] "
-                                  "architecture.")  # fmt: skip
-        return options.platform(self.platform)
+    def build_options(self, build: str) -> BuildOptions:
+        from assembler.commands.build import BuildOptions
 
-    def created_at(self) -> str | None:
-        try:
-            return parse_created(self.created) if self.created else None
-        except ValueError as error:
-            raise UsageError(f"--created: {error}", hint="The time needs a zone: Z, or +01:00.") from error
-
-    def refuse_idle(self, recipe: Recipe) -> None:
-        """UsageError for options about a container, where none is made. ``--engine`` may be the environment's."""
-        idle = [name for name, given in (("--keep-container", self.keep_container),
-                                         ("--capture", self.capture is not WayName.auto)) if given]
-        if idle and not recipe.steps:
-            raise UsageError(f"{' and '.join(idle)}: a recipe without steps is built without a container",
-                             hint="Leave the option out.")
+        return BuildOptions(
+            engine=options.engine_name(self.engine),
+            platform=options.platform(self.platform),
+            way=self.capture.value,
+            created=self.created,
+            refresh=self.refresh,
+            inspect_base=self.inspect_base,
+            verify=self.verify,
+            keep_container=self.keep_container,
+            build=build,
+        )
 
 
 def register(app: typer.Typer) -> None:
@@ -114,41 +98,15 @@ def build(
     SOURCE_DATE_EPOCH, where set, is the latest time that a new file in the layer can have; the steps find it set, too.
     Registries are met for bases and baselines that are in one. A recipe without steps needs no engine.
     """
-    from assembler.commands import build as use
     from assembler.commands.budget import raise_if_broken
+    from assembler.commands.build import build as run_build
 
-    open_terminal = loudness.terminal()
-    identity = last_build.begin(str(recipe.recipe), open_terminal)
+    terminal = loudness.terminal()
+    identity = last_build.begin(str(recipe.recipe), terminal)
     wanted = recipe.open()
-    terminal = MaskedProgress(open_terminal, wanted.secrets.mask)
-    making.refuse_idle(wanted)
     faces.refuse_unwritable()
     place = making.output or Path("build", wanted.name)
-    with masked(wanted.secrets.mask), _fetcher(terminal) as fetcher:
-        record = use.build(
-            wanted,
-            options.engine(making.engine) if use.needs_engine(wanted) else None,
-            fetcher,
-            terminal,
-            use.Options(
-                output=place,
-                cache=surroundings.cache_folder(),
-                build=identity,
-                clock=time.monotonic,
-                registries=connection.registries(terminal),
-                connect=options.engine,
-                machine=surroundings.platform(),
-                platform=making.platform_of(wanted),
-                inspect_base=making.inspect_base,
-                verify=making.verify,
-                way=making.capture.value,
-                keep_container=making.keep_container,
-                clamp=surroundings.source_date_epoch(),
-                created=making.created_at(),
-                now=time.time(),
-                refresh=making.refresh,
-            ),
-        )
+    record = run_build(wanted, place, connection.world(terminal), making.build_options(identity))
     last_build.finish(identity, place)
     faces.show(record, quiet=loudness.quiet)
     raise_if_broken(record)
@@ -169,10 +127,11 @@ def plan(recipe: RecipeChoice, as_json: options.Json = False) -> None:
 def lock(recipe: RecipeChoice, as_json: options.Json = False) -> None:
     """Fetch the sources that have no sha256 yet, and pin what they are in the lock file beside the recipe."""
     from assembler.commands.lock import lock as pin
+    from assembler.places.world import World
 
     wanted = recipe.open()
     mask = wanted.secrets.mask
-    with masked(mask), _fetcher(MaskedProgress(Terminal(), mask)) as fetcher:
+    with masked(mask), World.from_settings(surroundings.settings(), Terminal()).masked(mask).fetcher() as fetcher:
         pins = pin(wanted, fetcher)
     if as_json:
         emit_json(json.dumps({one.declared: {"sha256": pin.sha256, "size": pin.size} for one, pin in pins.items()}))
@@ -215,13 +174,3 @@ def clean(
         emit_json(json.dumps(removed))
     else:
         emit("\n".join(removed) or "nothing was left behind")
-
-
-@contextmanager
-def _fetcher(terminal: Progress) -> Iterator[Fetcher]:
-    from assembler.source.cache import Cache
-    from assembler.source.download import new_client
-    from assembler.source.fetch import Fetcher
-
-    with new_client() as client:
-        yield Fetcher(Cache(surroundings.cache_folder() / "sources"), client, terminal)

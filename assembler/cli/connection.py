@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,12 +12,9 @@ from assembler.cli import surroundings
 from assembler.errors import UsageError
 
 if TYPE_CHECKING:
-    from assembler.places.registries import Registries
+    from assembler.places.settings import WorldSettings
+    from assembler.places.world import World
     from assembler.progress import Progress
-    from assembler.registry.lookup import CredentialSources
-    from assembler.registry.settings import ConnectionSettings
-
-_CERTIFICATES: Final = (Path("/etc/docker/certs.d"), Path("/etc/containers/certs.d"))
 
 
 def _pem(option: str, what: str) -> object:
@@ -46,12 +42,11 @@ class Transport:
             raise UsageError("--ca-file and --cert are for TLS, which --plain-http switches off",
                              hint="Leave out one or the other.")
 
-    def settings(self) -> ConnectionSettings:
-        from assembler.registry.settings import ConnectionSettings, Tls
+    def settings(self, authfile: Path | None = None) -> WorldSettings:
+        from assembler.registry.settings import Tls
 
-        return ConnectionSettings(
-            surroundings.clock(), Tls(self.ca_file, self.cert, self.key, _CERTIFICATES), self.plain_http
-        )
+        tls = Tls(self.ca_file, self.cert, self.key)
+        return replace(surroundings.settings(authfile), tls=tls, plain_http=self.plain_http)
 
 
 @dataclass(frozen=True)
@@ -64,13 +59,8 @@ class Connection(Transport):
                      help="Registry credentials, in the form of Docker's config.json. No other place is then asked."),
     ] = None  # fmt: skip
 
-    def registries(self, progress: Progress) -> Registries:
-        from assembler.places.registries import Registries
+    def world(self, progress: Progress) -> World:
+        """Everything outside that a use case can meet."""
+        from assembler.places.world import World
 
-        return Registries(credentials(self.authfile), self.settings(), progress.warn)
-
-
-def credentials(authfile: Path | None = None) -> CredentialSources:
-    from assembler.registry.lookup import CredentialSources
-
-    return CredentialSources.from_environment(os.environ, Path.home(), os.getuid(), authfile)
+        return World.from_settings(self.settings(self.authfile), progress)

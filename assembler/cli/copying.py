@@ -64,7 +64,7 @@ def copy(
 
     terminal = printing.terminal()
     wanted = PutOptions(options.platform(copying.platform), copying.copy_base_layers)
-    world = options.world(connection.registries(terminal), terminal)
+    world = connection.world(terminal)
     digest = copy(Place.parse(source), copying.image, Place.target(target), world, wanted)
     if printing.as_json:
         emit_json(json.dumps({"target": target, "digest": str(digest)}))

@@ -45,17 +45,15 @@ def _status(command: Callable[[], object]) -> int:
 def _told(error: BaseException) -> int:
     """Tells the user, and returns the exit code. Called once, so that imports here may cost time."""
     from assembler.cli.terminal import Terminal
-    from assembler.errors import FileError, ImgasmError
+    from assembler.errors import ImgasmError, of_system
 
     if isinstance(error, streams.PipeClosed):
         return _CLOSED_PIPE
     if isinstance(error, signals.Signalled):
         Terminal().say("; ".join([error.what, *getattr(error, "__notes__", ())]))
         return error.exit_code
-    if isinstance(error, OSError):
-        error = FileError.of(error)
-    elif isinstance(error, MemoryError):
-        error = ImgasmError("there is not enough memory", hint="Close other programs, or build on a larger machine.")
+    if isinstance(error, OSError | MemoryError):
+        error = of_system(error)
     if isinstance(error, ImgasmError):
         Terminal().fail(error)
         return error.exit_code
@@ -91,8 +89,8 @@ def _fault(error: BaseException) -> ImgasmError:
     """What nobody foresaw: where it happened is for those who mend it."""
     import traceback
 
-    from assembler import __version__
     from assembler.errors import ImgasmError
+    from assembler.version import __version__
 
     return ImgasmError(
         f"this is a fault of imgasm {__version__}, not yours: {type(error).__name__}: {error}",

@@ -99,7 +99,7 @@ def push(
         pushing.compression and pushing.compression.value, pushing.docker, pushing.copy_base_layers,
     )  # fmt: skip
     settings = PushOptions(tuple(pushing.mount_from or ()), pushing.piece(), _journal(place.directory))
-    pushed = push(place, wanted, options.world(connection.registries(terminal), terminal), settings)
+    pushed = push(place, wanted, connection.world(terminal), settings)
     if printing.as_json:
         emit_json(json.dumps([_as_json(one) for one in pushed], indent=1))
     else:
@@ -121,10 +121,9 @@ def load(
     from assembler.commands.load import load
 
     terminal = printing.terminal()
-    world = options.world(connection.registries(terminal), terminal)
-    loaded = load(
-        build.place(terminal), build.image, options.engine(engine), world, copy_base_layers=copy_base_layers
-    )
+    world = connection.world(terminal)
+    place, into = build.place(terminal), world.engine(options.engine_name(engine))
+    loaded = load(place, build.image, into, world, copy_base_layers=copy_base_layers)
     names = [(str(name), one.identity) for one in loaded for name in one.references or ("",)]
     if printing.as_json:
         emit_json(json.dumps([{"reference": name, "id": identity} for name, identity in names], indent=1))
@@ -159,7 +158,7 @@ def verify(
 
     terminal = printing.terminal()
     place = what or str(last_build(terminal))
-    world = options.world(connection.registries(terminal), terminal)
+    world = connection.world(terminal)
     findings = verify_place(place, image, options.platform(platform), world)
     if printing.as_json:
         emit_json(json.dumps([as_json(finding) for finding in findings], indent=1))

@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from assembler.cli.surroundings import build_id
 from assembler.errors import ImgasmError, UsageError
 from assembler.locks import exclusive, shared
 
@@ -26,7 +25,9 @@ _NAME_ONE: Final = "Name a build's directory"
 
 def begin(recipe: str, progress: Progress) -> str:
     """The id of a new build, which from here on is the last one of this directory, and has not succeeded."""
-    build = build_id()
+    from assembler.commands.build import new_build_id
+
+    build = new_build_id()
     try:
         _NOTE.parent.mkdir(exist_ok=True)
         with exclusive(_NOTE) as file:

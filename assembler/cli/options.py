@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from assembler.model.place import EngineName as Name
     from assembler.model.place import Place
     from assembler.model.platform import Platform
-    from assembler.places.registries import Registries
-    from assembler.places.world import World
     from assembler.progress import Progress
     from assembler.recipe.model import Recipe
 
@@ -140,21 +138,15 @@ class Loudness:
         return Terminal(verbose=self.verbose, quiet=self.quiet)
 
 
-def world(registries: Registries, progress: Progress) -> World:
-    """Everything outside that a use case can meet."""
+def engine(name: EngineName | None) -> Engine:
+    """The engine that was asked for, or the first one that answers."""
     from assembler.places.world import World
 
-    return World(registries, engine, surroundings.cache_folder(), progress, surroundings.platform())
+    return World.from_settings(surroundings.settings()).engine(engine_name(name))
 
 
-def engine(name: EngineName | Name | None) -> Engine:
-    """The engine that was asked for, or the first one that answers."""
-    from assembler.engine.connect import connect
-
-    if name is None:
-        return connect(None)
-    wanted: Name = "docker" if name == "docker" else "podman"
-    return connect(wanted, surroundings.engine_options(wanted))
+def engine_name(name: EngineName | None) -> Name | None:
+    return None if name is None else "docker" if name is EngineName.docker else "podman"
 
 
 def platform(text: str | None) -> Platform | None:

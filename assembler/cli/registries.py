@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assembler.cli.connection import Transport, credentials
+from assembler.cli import surroundings
+from assembler.cli.connection import Transport
 from assembler.cli.groups import takes_groups
 from assembler.cli.options import Quiet
 from assembler.cli.show import emit
@@ -19,6 +20,7 @@ from assembler.errors import UsageError
 
 if TYPE_CHECKING:
     from assembler.commands.login import Vault
+    from assembler.registry.settings import ConnectionSettings
 
 _Registry = Annotated[str, typer.Argument(metavar="REGISTRY", help="Its host, with a port where it has one.")]
 _File = Annotated[
@@ -59,7 +61,7 @@ def login(registry: _Registry, user: User, transport: Transport, quiet: Quiet = 
     name = user.username or _asked("Username")
     password = sys.stdin.read().rstrip("\r\n") if user.password_stdin else _asked("Password", hidden=True)
     credential = Credential(name, password, origin="this login")
-    place = use.login(host, credential, _vault(user.authfile), transport.settings(), terminal)
+    place = use.login(host, credential, _vault(user.authfile), _settings(transport), terminal)
     terminal.say(f"logged in to {host}; the credentials are in {place}")
 
 
@@ -73,10 +75,16 @@ def logout(registry: _Registry, authfile: _File = None) -> None:
     emit(f"the credentials of {host} are removed" if known else f"no credentials of {host} were known")
 
 
+def _settings(transport: Transport) -> ConnectionSettings:
+    from assembler.registry.retry import Clock
+
+    return transport.settings().connection(Clock.of_system())
+
+
 def _vault(authfile: Path | None) -> Vault:
     from assembler.commands.login import Vault
 
-    file = authfile or credentials().docker_config
+    file = authfile or surroundings.settings().credentials.docker_config
     assert file is not None  # the environment always gives one
     return Vault(file, os.environ)
 

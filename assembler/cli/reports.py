@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assembler.cli import options, surroundings
+from assembler.cli import options
 from assembler.cli.connection import Connection
 from assembler.cli.faces import Faces
 from assembler.cli.groups import takes_groups
@@ -42,8 +42,8 @@ class Reading:
         typer.Option("--platform", metavar="OS/ARCH", help="Which image of an index.", show_default="this machine's"),
     ] = None
 
-    def chosen_platform(self) -> Platform:
-        return options.platform(self.platform) or surroundings.platform()
+    def chosen_platform(self, machine: Platform) -> Platform:
+        return options.platform(self.platform) or machine
 
     def refuse_idle(self, *whats: str) -> None:
         """UsageError for a platform that nothing is chosen by."""
@@ -78,7 +78,8 @@ def size_report(
     from assembler.report.layers import LayersReport, as_record
 
     terminal = Terminal()
-    world, platform = options.world(connection.registries(terminal), terminal), reading.chosen_platform()
+    world = connection.world(terminal)
+    platform = reading.chosen_platform(world.platform)
     limits.budget()  # what is wrong with it is said before anything is read
     what = what or str(last_build(terminal))
     reading.refuse_idle(what)
@@ -106,9 +107,9 @@ def compare(
 
     terminal = Terminal()
     reading.refuse_idle(before, after)
-    world = options.world(connection.registries(terminal), terminal)
+    world = connection.world(terminal)
     comparison = compare_images(
-        (before, after), reading.image, reading.chosen_platform(), world, deep=reading.deep
+        (before, after), reading.image, reading.chosen_platform(world.platform), world, deep=reading.deep
     )
     if as_json:
         emit_json(comparison.model_dump_json(indent=1))

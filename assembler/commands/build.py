@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from assembler.commands.base import Bases
@@ -22,16 +23,16 @@ from assembler.commands.write_image import write_images
 from assembler.engine.container import Bind, ContainerSpec
 from assembler.engine.preflight import check_container_tmp
 from assembler.engine.writable import writable_layer
+from assembler.errors import UsageError, masked
 from assembler.image.cache import LayoutCache
 from assembler.image.layout import Layout
 from assembler.model.size import human
-from assembler.places.world import World
 from assembler.recipe.lint import warnings
 from assembler.report.meter import Directories, Meter
 from assembler.report.table import idle_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from assembler.changeset.capture import Capture
@@ -40,40 +41,43 @@ if TYPE_CHECKING:
     from assembler.engine.session import Session
     from assembler.model.place import EngineName
     from assembler.model.platform import Platform
-    from assembler.places.registries import Registries
+    from assembler.places.world import World
     from assembler.progress import Progress, Task
     from assembler.recipe.model import Recipe, Source, Step
     from assembler.report.record import BuildRecord
-    from assembler.source.fetch import Fetched, Fetcher
+    from assembler.source.fetch import Fetched
+
+
+def new_build_id() -> str:
+    """Tells a build's container from all others."""
+    return token_hex(6)
+
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """``output`` is the layout's directory; ``build`` names this build towards the engine.
+class BuildOptions:
+    """How a recipe is built.
 
-    ``clamp`` is a time in seconds that no new file's mtime exceeds (SOURCE_DATE_EPOCH); it and ``created`` win over
-    the recipe's. ``now`` is when the build began, in seconds since 1970.
-    ``refresh`` gets the base anew although the engine or the cache has it. ``inspect_base`` reads the layers of bases
-    that are in a registry. ``machine`` is the platform of this machine, ``platform`` the one that was asked for.
-    ``verify`` proves each layer while the container is still there. ``connect`` reaches an engine by its name, for
-    bases that are taken from one.
+    ``engine``          ``docker`` or ``podman``; by default the world's
+    ``platform``        what a build without steps is for; a base for another one is refused
+    ``way``             how the container's files are read: in place (``overlay``), out of two exports (``export``), or
+                        in place where that can be (``auto``)
+    ``created``         dates the images, and wins over the recipe: RFC 3339, ``source_date_epoch`` or ``now``
+    ``refresh``         gets the base anew although the engine or the cache has it
+    ``inspect_base``    reads the layers of bases that are in a registry, to leave out what they have
+    ``verify``          proves each layer while the container is still there
+    ``keep_container``  leaves the container in the engine
+    ``build``           names this build towards the engine, which must not know another one of that name
     """
 
-    output: Path
-    cache: Path
-    build: str
-    clock: Callable[[], float]
-    now: float
-    registries: Registries
-    connect: Callable[[EngineName], Engine]
-    machine: Platform
+    engine: EngineName | None = None
     platform: Platform | None = None
     way: Way = "auto"
-    keep_container: bool = False
-    clamp: int | None = None
     created: str | None = None
     refresh: bool = False
     inspect_base: bool = False
     verify: bool = False
+    keep_container: bool = False
+    build: str = field(default_factory=new_build_id)
 
 
 def needs_engine(recipe: Recipe) -> bool:
@@ -81,33 +85,69 @@ def needs_engine(recipe: Recipe) -> bool:
     return bool(recipe.steps)
 
 
-def build(
-    recipe: Recipe, engine: Engine | None, fetcher: Fetcher, progress: Progress, options: Options
-) -> BuildRecord:
-    """Runs the recipe. The layout and the record of the build lie in ``options.output`` afterwards.
+def build(recipe: Recipe, output: Path, world: World, options: BuildOptions) -> BuildRecord:
+    """Runs the recipe. The layout and the record of the build lie in the directory ``output`` afterwards.
 
-    ``engine`` may be None for a recipe that :func:`needs_engine` none.
+    The world's SOURCE_DATE_EPOCH, a time in seconds that no new file's mtime exceeds, wins over the recipe's.
 
     What is over its budget stands in the record; to fail for it is the caller's business, when it has shown the report.
 
     The container and its volumes are removed when this returns or raises, unless ``options.keep_container``. By then
     the record lies beside the images: what goes wrong with the removal is a warning, and takes nothing away.
+
+    None of the recipe's secrets is in what is told, or in an error.
     """
-    recipe = with_times(recipe, options.clamp, options.created, options.now)
+    mask = recipe.secrets.mask
+    with masked(mask):
+        _refuse_contradictions(recipe, options)
+        recipe = with_times(recipe, world.settings.source_date_epoch(), options.created, world.clock.wall())
+        engine = world.engine(options.engine) if needs_engine(recipe) else None
+        return _build(_Job(recipe, engine, output, world.masked(mask), options))
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One build. ``engine`` is None for a recipe that :func:`needs_engine` none."""
+
+    recipe: Recipe
+    engine: Engine | None
+    output: Path
+    world: World
+    options: BuildOptions
+
+    def target(self) -> Target:
+        here = self.world.platform
+        return Target(here, self.engine.info.platform if self.engine else here, self.options.platform)
+
+
+def _refuse_contradictions(recipe: Recipe, options: BuildOptions) -> None:
+    """UsageError for a platform where steps run on the base's, and for what is about a container where none is made."""
+    if options.platform is not None and recipe.steps:
+        raise UsageError("--platform is for builds without steps",
+                         hint="Steps run on the base's platform: name another base, or set [base.bootstrap] "
+                              "architecture.")  # fmt: skip
+    given = (("--keep-container", options.keep_container), ("--capture", options.way != "auto"))
+    idle = [name for name, is_given in given if is_given]
+    if idle and not recipe.steps:
+        raise UsageError(f"{' and '.join(idle)}: a recipe without steps is built without a container",
+                         hint="Leave the option out.")
+
+
+def _build(job: _Job) -> BuildRecord:
+    recipe, engine, world, options = job.recipe, job.engine, job.world, job.options
+    progress = world.progress
     for warning in warnings(recipe):
         progress.warn(warning)
     if engine is not None:
-        check_room(engine, options.output, recipe.name, progress)
-    target = Target(options.machine, engine.info.platform if engine else options.machine, options.platform)
-    world = World(options.registries, options.connect, options.cache, progress, options.machine)
-    with LayoutCache(options.cache / "bases", progress) as cache:
-        bases = Bases(engine, world, target, cache, refresh=options.refresh, inspect=options.inspect_base)
-        sources = fetch_sources(recipe, fetcher) if engine is not None else {}
+        check_room(engine, job.output, recipe.name, progress)
+    with LayoutCache(world.cache / "bases", progress) as cache:
+        bases = Bases(engine, world, job.target(), cache, refresh=options.refresh, inspect=options.inspect_base)
+        sources = _sources(job)
         platform = bases.resolve(recipe.base)
         baselines = find_baselines(recipe.images, world, platform)
-        layout = Layout.create(options.output)
-        with _files(recipe, engine, sources, bases, progress, options) as (capture, meter):
-            prove_by = options.clock if options.verify else None
+        layout = Layout.create(job.output)
+        with _files(job, bases, sources) as (capture, meter):
+            prove_by = world.clock.monotonic if options.verify else None
             written = write_images(recipe, capture, layout, bases, progress, prove_by=prove_by)
             outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
             record = make_record(recipe, engine.info if engine else None, capture, meter, outcomes, layout)
@@ -119,38 +159,39 @@ def build(
     return record
 
 
+def _sources(job: _Job) -> Mapping[Source, Fetched]:
+    if not job.recipe.sources or job.engine is None:
+        return {}
+    with job.world.fetcher() as fetcher:
+        return fetch_sources(job.recipe, fetcher)
+
+
 @contextmanager
-def _files(
-    recipe: Recipe,
-    engine: Engine | None,
-    sources: Mapping[Source, Fetched],
-    bases: Bases,
-    progress: Progress,
-    options: Options,
-) -> Iterator[tuple[Capture, Meter]]:
+def _files(job: _Job, bases: Bases, sources: Mapping[Source, Fetched]) -> Iterator[tuple[Capture, Meter]]:
     """What the images are made of, and what it cost."""
+    recipe, engine, progress, clock = job.recipe, job.engine, job.world.progress, job.world.clock.monotonic
     if engine is None:
-        with still(recipe, bases, options.output) as capture:
-            yield capture, Meter(Directories(), options.clock)
+        with still(recipe, bases, job.output) as capture:
+            yield capture, Meter(Directories(), clock)
         return
     base = bases.environment(recipe.base, engine)
-    spec = _container(recipe, base, bases.platform, sources, options)
+    spec = _container(recipe, base, bases.platform, sources, job.options)
     if not engine.info.platform.runs(bases.platform):
         progress.say(f"the base is for {bases.platform}, and {engine.name} runs on {engine.info.platform}")
-    with engine.session(spec, warn=progress.warn, keep=options.keep_container) as session:
+    with engine.session(spec, warn=progress.warn, keep=job.options.keep_container) as session:
         if warning := check_container_tmp(session.mount_table):
             progress.warn(warning)
         write_files(session, recipe.files)
         refuse_what_is_lost(session, recipe, "a [[file]]")
-        meter = Meter(_directories(session), options.clock, session.size_rw)
+        meter = Meter(_directories(session), clock, session.size_rw)
         _run_steps(session, recipe, meter, progress)
-        reader = Reader(session, base, recipe.images, options.output, progress)
-        with session.paused(), reader.capture(options.way) as capture:
+        reader = Reader(session, base, recipe.images, job.output, progress)
+        with session.paused(), reader.capture(job.options.way) as capture:
             yield capture, meter
 
 
 def _container(
-    recipe: Recipe, image: str, platform: Platform, sources: Mapping[Source, Fetched], options: Options
+    recipe: Recipe, image: str, platform: Platform, sources: Mapping[Source, Fetched], options: BuildOptions
 ) -> ContainerSpec:
     wanted = recipe.container
     return ContainerSpec(

@@ -178,5 +178,5 @@ class _Converter:
 
     def _temporary(self) -> Layout:
         if self._store is None:
-            self._store = self._stack.enter_context(temporary_layout(self._world.scratch))
+            self._store = self._stack.enter_context(temporary_layout(self._world.cache))
         return self._store

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from assembler import __version__
 from assembler.commands.attribution import Attribution
 from assembler.commands.libraries import LIBRARIES
 from assembler.errors import ImgasmError
@@ -26,6 +25,7 @@ from assembler.report.record import (
     RecipeName,
     Tally,
 )
+from assembler.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assembler import __version__
 from assembler.layer.decompress import decompress
 from assembler.report.layers import Contents, LayersReport, Stored, contents_of, image_layers
 from assembler.report.rootfs import Rootfs
+from assembler.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -55,7 +55,7 @@ def _as_layout(place: Place, platform: Platform | None, world: World) -> Iterato
                 found.store.add(entry)
             yield found.store
             return
-        with temporary_layout(world.scratch) as layout:
+        with temporary_layout(world.cache) as layout:
             put(found.one(), Place(Store.LAYOUT, str(layout.root)), world, PutOptions(platform))
             yield layout
 

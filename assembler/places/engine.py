@@ -43,10 +43,10 @@ def into_engine(
     """One image, under all of ``names``. zstd layers go in plain, so that every engine can read them.
 
     Layers of a base that are not here are the engine's own where it has them; from a registry they come only with
-    ``copy_far``, and stay below the world's ``scratch`` no longer than the loading takes.
+    ``copy_far``, and stay in the world's cache no longer than the loading takes.
     """
     image = held.image
-    with temporary_layout(world.scratch) as store:
+    with temporary_layout(world.cache) as store:
         whole = _filled_by(engine, held, store, world.progress) or held.whole(store, world.progress, copy_far=copy_far)
         identity = _load(whole, names[:1], engine, world.progress)
     for name in names[1:]:

@@ -96,7 +96,7 @@ def open_place(place: Place, world: World, codec: str = "none") -> Iterator[Foun
         layout = Layout.open(place.path)
         yield Found(place, layout.index(), layout.read, world.registries, layout)
     else:
-        with temporary_layout(world.scratch) as layout:
+        with temporary_layout(world.cache) as layout:
             with _archive(place, world) as stream:
                 of_engine = place.store is Store.ENGINE
                 entries = read_archive(stream, layout, lambda: compressor(codec), of_engine=of_engine)

@@ -48,7 +48,7 @@ def put(held: HeldImage, place: Place, world: World, options: PutOptions) -> Dig
     if place.store is Store.ENGINE:
         return _into_engine(held, place, world, options)
     one = held.for_platform(options.platform or world.platform) if place.for_docker else held
-    with temporary_layout(world.scratch) as store:
+    with temporary_layout(world.cache) as store:
         return _into_archive(one.whole(store, world.progress, copy_far=options.copy_far), place, world)
 
 

@@ -2,30 +2,88 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from assembler.places.registries import Registries
+from assembler.places.settings import WorldSettings
+from assembler.progress import MaskedProgress, SilentProgress
+from assembler.registry.retry import Clock
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from assembler.engine.client import Engine
     from assembler.model.place import EngineName
     from assembler.model.platform import Platform
-    from assembler.places.registries import Registries
     from assembler.progress import Progress
+    from assembler.source.fetch import Fetcher
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Made once, by the command line or by whoever else runs a use case.
+    """Registries, engines, cache, clock, and who is told of progress. Made once, and good for any number of calls.
 
-    ``engine`` connects to one by its name. ``scratch`` is a directory for blobs that live no longer than a command, and
-    is made if need be. ``platform`` is this machine's.
+    Nothing is connected to before it is needed. A world cannot be pickled; its ``settings`` can, and
+    :meth:`from_settings` makes the same again from them, in another process or on another machine.
     """
 
+    settings: WorldSettings
     registries: Registries
-    engine: Callable[[EngineName], Engine]
-    scratch: Path
     progress: Progress
-    platform: Platform
+    clock: Clock
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], progress: Progress | None = None) -> World:
+        """The world of a process with the variables ``environment``: ``World.from_environment(os.environ)``.
+
+        ``progress`` is told what goes on; by default nothing is shown.
+        """
+        return cls.from_settings(WorldSettings(environment), progress)
+
+    @classmethod
+    def from_settings(
+        cls, settings: WorldSettings, progress: Progress | None = None, clock: Clock | None = None
+    ) -> World:
+        """``clock`` is by default the system's; another one is for those who test."""
+        progress, clock = progress or SilentProgress(), clock or Clock.of_system()
+        registries = Registries(settings.credentials, settings.connection(clock), progress.warn)
+        return cls(settings, registries, progress, clock)
+
+    @property
+    def cache(self) -> Path:
+        """A directory for what is fetched or made once, and for blobs that live no longer than a command.
+
+        It is made if need be.
+        """
+        return self.settings.cache_folder
+
+    @property
+    def platform(self) -> Platform:
+        """This machine's."""
+        return self.settings.platform
+
+    def engine(self, name: EngineName | None = None) -> Engine:
+        """Connects to the engine called ``name``, else to the one that the settings name, else to the first of docker
+        and podman that answers. EngineError when there is none."""
+        from assembler.engine.connect import connect
+
+        wanted = name or self.settings.engine_name()
+        return connect(wanted, self.settings.engine_options(wanted) if wanted else ())
+
+    @contextmanager
+    def fetcher(self) -> Iterator[Fetcher]:
+        """What gets sources into the cache. Its connections live as long as the context."""
+        from assembler.source.cache import Cache
+        from assembler.source.download import new_client
+        from assembler.source.fetch import Fetcher
+
+        with new_client() as client:
+            yield Fetcher(Cache(self.cache / "sources"), client, self.progress, self.clock.sleep)
+
+    def masked(self, mask: Callable[[str], str]) -> World:
+        """The same, but every text that is told goes through ``mask`` first."""
+        progress = MaskedProgress(self.progress, mask)
+        return replace(self, progress=progress, registries=replace(self.registries, warn=progress.warn))

@@ -6,7 +6,9 @@ Nothing here nests: a move that has given up is not tried again by whoever calle
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -24,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time and chance, given by the command line; tests give ones that do not wait.
+    """Time and chance, given to whoever needs them; tests give ones that do not wait.
 
     ``monotonic`` and ``wall`` in seconds (``wall`` since the epoch), ``chance`` uniform in [0, 1).
     """
@@ -33,6 +35,10 @@ class Clock:
     wall: Callable[[], float]
     sleep: Callable[[float], None]
     chance: Callable[[], float]
+
+    @classmethod
+    def of_system(cls) -> Clock:
+        return cls(time.monotonic, time.time, time.sleep, random.random)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.errors import UsageError
@@ -12,7 +13,6 @@ from assembler.registry.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from assembler.registry.retry import Clock
 
@@ -28,7 +28,7 @@ class Tls:
     ca_file: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
-    directories: tuple[Path, ...] = ()
+    directories: tuple[Path, ...] = (Path("/etc/docker/certs.d"), Path("/etc/containers/certs.d"))
 
     def context(self, registry: str) -> ssl.SSLContext:
         """What connections to ``registry`` (``host[:port]``) and its token server are made with."""

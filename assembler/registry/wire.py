@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from assembler import __version__
 from assembler.errors import RegistryError
 from assembler.registry.auth import Authenticator
 from assembler.registry.body import Body
@@ -21,6 +20,7 @@ from assembler.registry.location import follow, redact
 from assembler.registry.origin import Origin
 from assembler.registry.responses import ERROR_BODY_CAP, Refused, Reply
 from assembler.registry.unreachable import Unreachable, explain
+from assembler.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,11 +8,11 @@ from typing import Final
 
 import httpx
 
-from assembler import __version__
 from assembler.errors import SourceError
 from assembler.model.trust import system_trust
 from assembler.progress import Progress
 from assembler.source.partial import Partial
+from assembler.version import __version__
 
 ATTEMPTS: Final = 4
 """Attempts in a row that bring nothing new; one that brings bytes is not counted."""

@@ -63,3 +63,28 @@ def test_plan_imports_the_recipe_and_nothing_that_builds(tmp_path: Path) -> None
     codecs = among(modules, ("zlib_ng", "assembler.layer"))  # their names and levels are part of what a recipe can say
     assert among(modules, HEAVY) == codecs
     assert not among(codecs, ("assembler.layer.write", "assembler.layer.read", "assembler.layer.compress"))
+
+
+def test_importing_the_package_imports_nothing_of_it(tmp_path: Path) -> None:
+    program = "import assembler, json, sys; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=surroundings(tmp_path),
+                          check=True)  # fmt: skip
+    modules = set(json.loads(done.stdout))
+    assert among(modules, ("assembler",)) == {"assembler", "assembler.version"}
+    assert among(modules, (*HEAVY, "pydantic", "typer", "zstandard", "deflate")) == set()
+
+
+def test_a_program_that_reads_a_layout_imports_no_engine_and_no_command_line(tmp_path: Path) -> None:
+    program = """
+import json, sys
+from assembler import ImgasmError, World, open_image
+try:
+    with open_image("./not-there", World.from_environment({"HOME": "."})):
+        pass
+except ImgasmError:
+    print(json.dumps(sorted(sys.modules)))"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=surroundings(tmp_path),
+                          check=True)  # fmt: skip
+    modules = set(json.loads(done.stdout))
+    unwanted = ("python_on_whales", "typer", "tqdm", "assembler.cli", "assembler.changeset", "assembler.report")
+    assert among(modules, unwanted) == set()
