@@ -60,9 +60,18 @@ def test_only_the_command_line_reads_environment_and_clock() -> None:
         f"{path.relative_to(ROOT)}: {match.group()}"
         for path in SOURCES
         if "cli" not in path.parts and path.name != "__main__.py"
-        for match in forbidden.finditer(path.read_text(encoding="utf-8"))
+        for match in forbidden.finditer(_code(path))
     ]
     assert not found
+
+
+def _code(path: Path) -> str:
+    """Without comments and docstrings, which may show what callers do."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value.value = ""
+    return ast.unparse(tree)
 
 
 def test_the_changelog_knows_this_version() -> None:
