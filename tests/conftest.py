@@ -27,7 +27,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def base(engine: Engine) -> Iterator[str]:
-    image = engine.images.import_rootfs(engines.busybox_rootfs(), {})
+    image = engines.import_rootfs(engine, engines.busybox_rootfs(), {})
     yield image
     engine.images.remove(image)
 

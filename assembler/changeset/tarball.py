@@ -99,9 +99,6 @@ class TarTree(Tree):
     def content_digest(self, path: bytes) -> bytes | None:
         return self._digests.get(path)
 
-    def is_linked(self, path: bytes) -> bool:
-        return path in self._groups
-
     def link_as(self, other: TarTree) -> None:
         """Takes names for one file's where ``other`` does, if here they differ in nothing."""
         for group in {id(group): group for group in other._groups.values()}.values():

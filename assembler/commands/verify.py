@@ -39,10 +39,10 @@ def verify_place(what: str, name: str | None, platform: Platform | None, world: 
     if platform is not None and place.store is not Store.REGISTRY:
         raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all is checked.")
     if place.store is Store.LAYOUT:
-        return _verify(place.path, world.progress, name or place.name)
+        return check_layout(place.path, world.progress, name or place.name)
     try:
         with _as_layout(place, platform, world) as layout:
-            return _verify(layout.root, world.progress, name or place.name)
+            return check_layout(layout.root, world.progress, name or place.name)
     except ImageError as error:
         return [Finding("error", printable(what), printable(error.message))]
 
@@ -87,14 +87,8 @@ def _names_a_registry(text: str) -> bool:
     return ":" in text or "@" in text or host == "localhost" or (slash == "/" and "." in host)
 
 
-def verify_layout(place: Path, progress: Progress, *, strict: bool = False) -> list[Finding]:
-    """The findings about the layout in the directory ``place``, if ``refuse`` lets them pass."""
-    findings = _verify(place, progress)
-    refuse(str(place), findings, strict=strict)
-    return findings
-
-
-def _verify(root: Path, progress: Progress, name: str | None = None) -> list[Finding]:
+def check_layout(root: Path, progress: Progress, name: str | None = None) -> list[Finding]:
+    """The findings about the layout in the directory ``root``, or about what it calls ``name``."""
     layout = Layout(root)
     if not any((root / part).exists() for part in ("oci-layout", "index.json", "blobs")):
         layout = Layout.open(root)  # which says why it is none

@@ -15,7 +15,6 @@ from assembler.model import media
 from assembler.model.platform import Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from assembler.engine.client import Engine
@@ -72,13 +71,6 @@ class Images:
         if not loaded:
             raise EngineError(f"{what}: it names no image", detail=answer)
         return self._inspect(loaded[-1].split(",")[-1]).id
-
-    def import_rootfs(self, tar: BinaryIO, labels: Mapping[str, str]) -> str:
-        """An image of one layer from a rootfs as tar; ``labels`` let ``clean`` find it again."""
-        changes = [f"--change=LABEL {key}={value}" for key, value in labels.items()]
-        what = f"{self._engine.name} could not import the rootfs"
-        answer = feed(self._engine.command("image", "import", *changes, "-"), tar, what)
-        return self._inspect(answer.split()[-1]).id
 
     def config(self, image: str) -> dict[str, Any]:
         """What the engine knows of the image's config, in the form of the image-spec's config.md.

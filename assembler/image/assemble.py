@@ -20,7 +20,6 @@ from assembler.model.oci import Descriptor, canonical_json
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from assembler.image.layout import Layout
     from assembler.image.store import BlobStore
     from assembler.model.platform import Platform
     from assembler.model.reference import Reference
@@ -106,12 +105,6 @@ def compose_index(images: Iterable[Image], annotations: dict[str, str] | None = 
         value["annotations"] = annotations
     data = canonical_json(value)
     return Document(_describe(media.OCI_INDEX, data), data)
-
-
-def write_index(layout: Layout, images: Iterable[Image], annotations: dict[str, str] | None = None) -> Descriptor:
-    """``compose_index``, written to ``layout``."""
-    index = compose_index(images, annotations)
-    return layout.put_bytes(index.descriptor.media_type, index.data)
 
 
 def _entry(image: Image) -> dict[str, Any]:

@@ -24,10 +24,6 @@ class Entry(NamedTuple):
     content: Content | None = None
 
     @property
-    def is_whiteout(self) -> bool:
-        return self.node is None
-
-    @property
     def tar_path(self) -> bytes:
         """The member's name: a removal is an empty file named ``.wh.<name>`` beside the removed path (trap 5)."""
         if self.node is not None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 HIDDEN: Final = "bytes hidden in padding"
 _LINKS: Final = (HARD_LINK, b"2")
-_DIRECTORY: Final = b"5"
 _TEXTS: Final = [slice(0, 100), slice(157, 257)]
 _GNU_TEXTS: Final = [*_TEXTS, slice(265, 297), slice(297, 329)]
 _USTAR_TEXTS: Final = [*_GNU_TEXTS, slice(345, 500)]

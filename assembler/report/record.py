@@ -51,10 +51,6 @@ class PruneRule(Part):
     files: int
     bytes: int
 
-    @property
-    def matched(self) -> bool:
-        return self.files > 0
-
 
 class Drop(Part):
     """What a layer can't carry, or the way of reading could not see: a socket, an extended attribute."""
@@ -94,10 +90,6 @@ class LayerSize(Part):
     uncompressed: int | None
     content: int = 0
     rest: int | None = None
-
-    @property
-    def ratio(self) -> float:
-        return self.compressed / self.uncompressed if self.uncompressed else 1.0
 
 
 class BaseLayer(Part):

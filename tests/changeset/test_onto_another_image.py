@@ -63,7 +63,7 @@ class Stacked:
             file.write(layer)
             file.seek(0)
             prove_layer(file, self.done.overlay(), self.tree(), Rules(()), self.keep)
-        return [os.fsdecode(entry.path) + "-" * entry.is_whiteout for entry in found.changeset.entries]
+        return [os.fsdecode(entry.path) + "-" * (entry.node is None) for entry in found.changeset.entries]
 
     def refused(self) -> str:
         with pytest.raises(ChangesetError) as error:

@@ -54,7 +54,7 @@ def layer(done: Scene, onto: Tree | None, keep: tuple[str, ...] = (), prune: tup
     with done.exports(keep) as capture:
         assert layer_of(changeset(capture, onto, *rules).changeset.entries) == made
     return sorted(os.fsdecode(entry.path) + (f" -> {entry.node.target.decode()}" if entry.node and entry.node.target
-                                             else "-" * entry.is_whiteout) for entry in entries)
+                                             else "-" * (entry.node is None)) for entry in entries)
 
 
 MODULE = ["usr/lib/modules", "usr/lib/modules/6.1", "usr/lib/modules/6.1/net", "usr/lib/modules/6.1/net/e1000.ko"]

@@ -119,7 +119,7 @@ def test_trap_06_the_attribute_means_nothing_where_its_directory_is_not_marked(m
         with overlay(done.fresh("at"), [done.upper, *done.lowers]) as shown:
             assert sorted(path.name for path in (shown / "d").iterdir()) == ["a", "b"]
         entries = changeset(done.overlay(), None, Rules(()), Rules(())).changeset.entries
-        assert sorted((entry.path, entry.is_whiteout) for entry in entries) == [(b"d/a", False), (b"d/b", False)]
+        assert sorted((entry.path, entry.node is None) for entry in entries) == [(b"d/a", False), (b"d/b", False)]
 
 
 def test_trap_06_a_device_0_0_in_an_export_is_told_and_no_entry() -> None:

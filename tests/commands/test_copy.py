@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assembler.image.assemble import write_index
 from assembler.image.image import read_image
 from assembler.image.layout import Layout
 from assembler.image.recode import recode
 from assembler.model.reference import Reference
 from tests.support.debian_registry import debian_registry
+from tests.support.images import write_index
 from tests.support.proxy import counting_proxy
 from tests.support.thin import Imgasm, busybox, rootfs, write_image
 

@@ -81,8 +81,8 @@ def test_clean_takes_another_machines_build_only_when_told(engine: Engine, spec:
 
 def test_clean_removes_imported_images_of_dead_builds(engine: Engine) -> None:
     dead = replace(Owner.of_this_process(), started=1)
-    image = engine.images.import_rootfs(engines.busybox_rootfs(), {**labels("dead"), "io.imgasm.owner": str(dead)})
-    mine = engine.images.import_rootfs(engines.busybox_rootfs(), labels("alive"))
+    image = engines.import_rootfs(engine, engines.busybox_rootfs(), {**labels("dead"), "io.imgasm.owner": str(dead)})
+    mine = engines.import_rootfs(engine, engines.busybox_rootfs(), labels("alive"))
     cleaning = clean(engine)
     assert [(left.kind, left.build) for left in cleaning.removed] == [("image", "dead")]
     assert [(left.kind, left.build) for left in cleaning.kept] == [("image", "alive")]

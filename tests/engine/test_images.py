@@ -21,7 +21,7 @@ pytestmark = pytest.mark.engine
 
 def test_save_and_load_carry_an_image(engine: Engine) -> None:
     name = "localhost/imgasm-test/saved:1"
-    image = engine.images.import_rootfs(engines.busybox_rootfs(), {})
+    image = engines.import_rootfs(engine, engines.busybox_rootfs(), {})
     engine.images.tag(image, name)
     with engine.images.save(name) as stream:
         archive = io.BytesIO(stream.read())

@@ -75,7 +75,7 @@ def remote() -> Iterator[Engine]:
 
 
 def test_a_remote_engine(remote: Engine) -> None:
-    image = remote.images.import_rootfs(engines.busybox_rootfs(), {})
+    image = engines.import_rootfs(remote, engines.busybox_rootfs(), {})
     spec = ContainerSpec(image, "remote", network="none")
     assert not remote.info.local
     assert remote.disk is None and check_engine_room(remote, 1 << 60) is None
@@ -95,7 +95,7 @@ def test_a_remote_engine(remote: Engine) -> None:
 def test_a_source_that_the_engine_cannot_see_is_copied_in_and_is_no_part_of_the_container(
     remote: Engine, tmp_path: Path
 ) -> None:
-    image = remote.images.import_rootfs(engines.busybox_rootfs(), {})
+    image = engines.import_rootfs(remote, engines.busybox_rootfs(), {})
     source = tmp_path / "source"
     source.write_bytes(bytes(2_000_000))
     spec = ContainerSpec(image, "copying", network="none", binds=(Bind(source, PurePosixPath("/bin/../bin/new")),))
@@ -120,7 +120,7 @@ def test_an_engine_behind_a_mounted_socket_does_not_see_our_files(tmp_path: Path
         with engines.containerd_store() as engine:
             assert engine.info.local
             assert engine.shares(shared) and not engine.shares(private)
-            image = engine.images.import_rootfs(engines.busybox_rootfs(), {})
+            image = engines.import_rootfs(engine, engines.busybox_rootfs(), {})
             binds = (Bind(shared, PurePosixPath("/sources/a")), Bind(private, PurePosixPath("/sources/b")))
             with engine.session(ContainerSpec(image, "mixed", network="none", binds=binds)) as session:
                 lines: list[str] = []

@@ -16,6 +16,7 @@ from assembler.engine.overlay import OverlayDirs
 from assembler.engine.pipe import ask
 from assembler.engine.session import Session
 from assembler.errors import EngineError, StepFailed
+from tests.support import engines
 
 pytestmark = pytest.mark.engine
 
@@ -197,7 +198,7 @@ def test_a_base_without_shell_is_explained(engine: Engine, spec: ContainerSpec) 
     with tarfile.open(fileobj=empty, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("file"))
     empty.seek(0)
-    image = engine.images.import_rootfs(empty, {})
+    image = engines.import_rootfs(engine, empty, {})
     with pytest.raises(EngineError, match="could not start the container") as failure, \
             engine.session(replace(spec, image=image)):
         pass

@@ -11,7 +11,7 @@ from imagemaking import AMD64, add_image, add_layer, run
 
 from assembler.errors import ImageError
 from assembler.image import annotations as keys
-from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble, compose, write_index
+from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble, compose
 from assembler.image.config import make_config
 from assembler.image.image import Image, parse_image, read_image
 from assembler.image.layout import Layout
@@ -21,6 +21,7 @@ from assembler.model.oci import Descriptor, canonical_json
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
 from assembler.model.run_config import RunConfig
+from tests.support.images import write_index
 
 LAYER = NewLayer(Descriptor(media.OCI_LAYER_ZSTD, Digest.of(b"blob"), 4), Digest.of(b"tar"), "imgasm build")
 NOTHING = Wishes(RunConfig(), AMD64)

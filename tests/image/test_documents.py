@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import ImageError
-from assembler.image.assemble import BaseImage, NewLayer, Wishes, compose, compose_index, write_index
+from assembler.image.assemble import BaseImage, NewLayer, Wishes, compose, compose_index
 from assembler.image.docker import as_docker
 from assembler.image.documents import Document, blobs_of, closure
 from assembler.image.layout import Layout
@@ -19,6 +19,7 @@ from assembler.model.oci import Descriptor, canonical_json
 from assembler.model.reference import Reference
 from assembler.model.run_config import RunConfig
 from tests.image.imagemaking import AMD64, add_image, add_layer
+from tests.support.images import write_index
 
 FILES: dict[str, bytes | None] = {"opt": None, "opt/file": b"content"}
 

@@ -18,19 +18,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagemaking import add_image, add_layer, pack, run, tarball
 
-from assembler.commands.verify import verify_layout
+from assembler.commands.verify import check_layout, refuse
 from assembler.errors import ImageError
 from assembler.image.annotations import FULL_NAME, REF_NAME
-from assembler.image.assemble import write_index
 from assembler.image.image import Image, read_image
 from assembler.image.layout import Layout
 from assembler.image.origins import with_origins
 from assembler.image.verify import verify
+from assembler.layer.findings import Finding
 from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor, canonical_json
 from assembler.model.reference import Reference
 from assembler.progress import SilentProgress
+from tests.support.images import write_index
 
 LOWER, UPPER = tarball({"a": None, "a/lower": b"1"}), tarball({"a/.wh.lower": b"", "b": b"2"})
 
@@ -38,6 +39,13 @@ LOWER, UPPER = tarball({"a": None, "a/lower": b"1"}), tarball({"a/.wh.lower": b"
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     return Layout.create(tmp_path / "layout")
+
+
+def verify_layout(root: Path, progress: SilentProgress, *, strict: bool = False) -> list[Finding]:
+    """As ``imgasm verify`` does it."""
+    findings = check_layout(root, progress)
+    refuse(str(root), findings, strict=strict)
+    return findings
 
 
 def found(layout: Layout) -> list[tuple[str, str]]:

@@ -103,6 +103,16 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[key] = value
 
 
+def import_rootfs(engine: Engine, tar: io.BytesIO, labels: Mapping[str, str]) -> str:
+    """An image of one layer from a rootfs as tar, by its id; ``labels`` let ``clean`` find it again."""
+    changes = [f"--change=LABEL {key}={value}" for key, value in labels.items()]
+    command = engine.command("image", "import", *changes, "-")
+    answer = subprocess.run(command, input=tar.getvalue(), capture_output=True, check=True).stdout.decode()
+    image = engine.images.find(answer.split()[-1])
+    assert image is not None
+    return image
+
+
 def busybox_rootfs(extra: Mapping[str, bytes] | None = None) -> io.BytesIO:
     """A rootfs as tar: a static busybox under all its names, directories as Debian has them, ``extra`` files."""
     rootfs = io.BytesIO()

@@ -9,12 +9,19 @@ import random
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from assembler.image.assemble import compose_index
 from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor, canonical_json
 from assembler.registry.plan import BlobToPush, ManifestToPush, PushPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from assembler.image.image import Image
+    from assembler.image.layout import Layout
 
 
 def layer_tar(size: int = 1000, seed: int = 0) -> bytes:
@@ -101,3 +108,9 @@ def _platform(plan: PushPlan) -> dict[str, str]:
     assert path is not None
     config = json.loads(path.read_bytes())
     return {"os": config["os"], "architecture": config["architecture"]}
+
+
+def write_index(layout: Layout, images: Iterable[Image]) -> Descriptor:
+    """An index of ``images`` among the blobs of ``layout``."""
+    index = compose_index(images)
+    return layout.put_bytes(index.descriptor.media_type, index.data)
