@@ -17,9 +17,7 @@ _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 FOR_OTHERS: Final = {
     "SilentProgress": "programs that build with imgasm as a library and show nothing",
-    "__version__": "pyproject's version",
     "main": "console scripts that were installed before assembler.__main__ was their entry point",
-    "__all__": "type checkers",
 }
 """Names that nothing in assembler/ uses, and whom they are for."""
 
@@ -32,6 +30,7 @@ def test_every_name_that_is_defined_is_used() -> None:
         for path, tree in SOURCES.items()
         for name, node in _defined(tree)
         if name not in FOR_OTHERS
+        and not name.startswith("__")  # Python's, and packagers'
         and name not in attributes | words
         and (_module(path), name) not in imported
         and name not in _loaded(tree, node)
