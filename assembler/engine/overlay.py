@@ -82,6 +82,8 @@ def _locate(pid: int, stores: Sequence[Path]) -> OverlayDirs:
     start = _start(root, upper, lowers, stores)
     directories = [_resolve(root, os.path.join(start, path)) for path in (upper, *lowers)]
     _check(pid, directories)
+    if _flag(mount.options, "index") and holds_links(_resolve(root, os.path.join(start, _work(mount.options)))):
+        raise _Lost("files with several names were changed, which the writable layer alone does not tell (index=on)")
     kept = directories[2:] if len(directories) > 2 and is_stub_layer(directories[1]) else directories[1:]
     return OverlayDirs(
         Path(os.fsdecode(directories[0])),
@@ -90,6 +92,23 @@ def _locate(pid: int, stores: Sequence[Path]) -> OverlayDirs:
         redirect_dir=_flag(mount.options, "redirect_dir"),
         userxattr=b"userxattr" in mount.options,
     )
+
+
+def holds_links(work: bytes) -> bool:
+    """Whether the overlay whose working directory is ``work`` has copied up files of which not every name is.
+
+    With ``index=on`` their contents lie there for all of their names. The name that was changed may be gone by now,
+    with its directory: then nothing in the writable layer tells that the others changed.
+    """
+    try:
+        # What begins with # are whiteouts that the kernel keeps at hand.
+        return any(not name.startswith(b"#") for name in os.listdir(os.path.join(work, b"index")))
+    except FileNotFoundError:
+        return False
+
+
+def _work(options: Sequence[bytes]) -> bytes:
+    return next((process.unescape(option[8:]) for option in options if option.startswith(b"workdir=")), b"")
 
 
 def layer_paths(options: Sequence[bytes]) -> tuple[bytes, list[bytes]]:

@@ -289,6 +289,8 @@ OTHER_MOUNTS = {
 }  # fmt: skip
 """Whether such a mount may make of a container what only a mount can read."""
 HIDDEN = Case(below=FULL, container=[Edit("rename", b"a", other=b"d"), Edit("append", b"b/a", b"x")])
+UNTOLD = Case(below=FULL, container=[Edit("append", b"a/b", b"x"), Edit("write", b"a", b"x")])
+"""The name that was changed is gone, and the other one shows the change."""
 
 
 def test_with_any_mount_options_the_directories_tell_the_whole_tree_or_are_refused() -> None:
@@ -298,6 +300,7 @@ def test_with_any_mount_options_the_directories_tell_the_whole_tree_or_are_refus
     @example(HIDDEN, "metacopy=on,index=off")
     @example(HIDDEN, "metacopy=off,redirect_dir=on,index=off")
     @example(HIDDEN, "metacopy=off,redirect_dir=off,index=on")
+    @example(UNTOLD, "metacopy=off,redirect_dir=off,index=on")
     @examples(400)
     @given(cases, st.sampled_from(list(OTHER_MOUNTS)))
     def each(case: Case, options: str) -> None:

@@ -73,6 +73,28 @@ def test_relative_names_are_found_from_the_upper_directory(tmp_path: Path) -> No
         assert locate(pid) == Unreadable("its layers have relative paths, and it is not known from where")
 
 
+@pytest.mark.root
+def test_changed_names_that_only_the_overlays_index_knows_are_left_to_exports(tmp_path: Path) -> None:
+    """The name that a step wrote to is gone with its directory; nothing in the writable layer tells of the other."""
+    upper, work, one, root = directories(tmp_path, "upper", "work", "one", "root")
+    (one / "busybox").write_bytes(engines.BUSYBOX.read_bytes())
+    (one / "busybox").chmod(0o755)
+    (one / "d").mkdir()
+    (one / "d/a").write_text("a")
+    (one / "b").hardlink_to(one / "d/a")
+    with chrooted(root, f"lowerdir={one},upperdir={upper},workdir={work},index=on", tmp_path) as pid:
+        assert locate(pid) == OverlayDirs(upper, (one,))
+        inside = Path(f"/proc/{pid}/root")
+        (inside / "busybox").chmod(0o700)
+        assert locate(pid) == OverlayDirs(upper, (one,))
+        (inside / "d/a").write_text("changed")
+        (inside / "d/a").unlink()
+        (inside / "d").rmdir()
+        assert (inside / "b").read_text() == "changed" and not (upper / "b").exists()
+        found = locate(pid)
+        assert isinstance(found, Unreadable) and "index=on" in found.reason
+
+
 def test_a_process_without_overlay_is_unreadable() -> None:
     found = locate(os.getpid())
     assert isinstance(found, Unreadable)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,11 +27,21 @@ def overlay(
     described = "lowerdir=" + ":".join(map(str, lowers))
     if upper is not None:
         described += f",upperdir={upper},workdir={work}"
-    _check(_libc.mount(b"overlay", os.fsencode(at), b"overlay", 0, f"{described},{options}".encode()), at)
+    result = _mount(at, f"{described},{options}".encode())
+    for _ in range(200):
+        if not result or ctypes.get_errno() != errno.EBUSY:
+            break
+        time.sleep(0.01)  # with index=on the kernel wants the upper directory's last mount gone, which takes a moment
+        result = _mount(at, f"{described},{options}".encode())
+    _check(result, at)
     try:
         yield at
     finally:
         _check(_libc.umount2(os.fsencode(at), _DETACH), at)
+
+
+def _mount(at: Path, described: bytes) -> int:
+    return int(_libc.mount(b"overlay", os.fsencode(at), b"overlay", 0, described))
 
 
 def _check(result: int, at: Path) -> None:

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import Capture, of_exports, of_overlay
+from assembler.changeset.overlay import Unreadable
 from assembler.changeset.rules import Rules
+from assembler.engine.overlay import holds_links
 from assembler.layer.compress import compressor
 from assembler.layer.write import write_layer
 from tests.support import applier
@@ -58,6 +60,8 @@ class Scene:
 
     def overlay(self, mounts: Iterable[bytes] = ()) -> Capture:
         lowers = [os.fsencode(lower) for lower in self.lowers]
+        if holds_links(os.fsencode(self.upper) + b".work"):  # as engine.overlay.locate does
+            raise Unreadable("files with several names were changed")
         return of_overlay(os.fsencode(self.upper), lowers, mounts, xattr_prefix=self.xattr_prefix,
                           metacopy=self.metacopy)
 
