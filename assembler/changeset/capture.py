@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 from assembler.changeset import overlay, tarball
 from assembler.changeset.overlay import OverlayTree, Unreadable, path_too_long
 from assembler.changeset.overlooked import overlooked
+from assembler.changeset.proof_places import Places
 from assembler.changeset.prove import Proof, disproved, prove
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns, Rules
 from assembler.changeset.stack import Changeset, differs, stack
 from assembler.changeset.tarball import Part, TarTree, is_directory
-from assembler.changeset.targets import there_already
+from assembler.changeset.targets import Targets, there_already
 from assembler.changeset.tree import Finding, Tree
 from assembler.changeset.wish import Pruned, Wish, ours, selection, wish
 from assembler.model.node import shown
@@ -146,18 +147,16 @@ def _check_depth(exported: TarTree, base: TarTree) -> None:
             raise path_too_long(path)
 
 
-def changeset(
-    capture: Capture, onto: Tree | None, prune: Rules, keep: Rules, *, clamp: int | None = None
-) -> Result:
+def changeset(capture: Capture, onto: Tree | None, patterns: Patterns, *, clamp: int | None = None) -> Result:
     """What an image's layer must hold. ``onto`` None is the build's own base; any other tree is another image's.
 
     On the base only what differs from it is looked at. Onto another image goes what ``keep`` selects from the whole
     container, and without ``keep`` what the steps changed and removed; onto an empty tree, everything.
 
-    ``prune`` and ``keep`` go through the container's symbolic links, and those that ``keep`` goes through are kept.
+    The patterns go through the container's symbolic links, and those that ``keep`` goes through are kept.
     """
     target = capture.base if onto is None else onto
-    prune, keep = _led(capture, prune, keep)
+    prune, keep = patterns.led(capture.final)
     wishes = _wishes(capture, onto, prune, keep)
     changes = stack(wishes.nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
     told = wishes.findings | _told(capture, wishes, changes) | _of_root(capture)
@@ -167,7 +166,7 @@ def changeset(
 
 
 def prove_layer(
-    layer: Readable, capture: Capture, onto: Tree | None, prune: Rules, keep: Rules, *, clamp: int | None = None
+    layer: Readable, capture: Capture, onto: Tree | None, patterns: Patterns, *, clamp: int | None = None
 ) -> Proof:
     """Proves the bytes of a finished layer, compressed or not, that was made of the same arguments' changeset.
 
@@ -175,18 +174,14 @@ def prove_layer(
     base, something else differs that nobody wished for.
     """
     target = capture.base if onto is None else onto
-    prune, keep = _led(capture, prune, keep)
+    prune, keep = patterns.led(capture.final)
     nodes = _wishes(capture, onto, prune, keep).nodes
-    proof = prove(layer, nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
+    proof = prove(layer, nodes, Places(capture.final, target, foreign=onto is not None), clamp=clamp)
     if onto is None:
         is_ours = ours(capture.base, capture.mounts, prune, keep)
         if found := list(overlooked(capture.final, capture.base, nodes, is_ours)):
             raise disproved({path: ["it is not as in the base, and nobody noticed"] for path in found})
     return proof
-
-
-def _led(capture: Capture, prune: Rules, keep: Rules) -> tuple[Rules, Rules]:
-    return prune.led(capture.final), keep.led(capture.final, keeps_links=True)
 
 
 def _wishes(capture: Capture, onto: Tree | None, prune: Rules, keep: Rules) -> Wish:
@@ -205,9 +200,10 @@ def _wishes(capture: Capture, onto: Tree | None, prune: Rules, keep: Rules) -> W
 def _changes(capture: Capture) -> Iterator[tuple[bytes, Node | None]]:
     """The candidates that the steps did change: a file like the base's is nothing to replace another image's by."""
     final, base = capture.final, capture.base
+    targets = Targets(final, base, foreign=False)
     for path, node in capture.candidates.items():
         was = base.node(path)
-        if node is None or was is None or differs(path, node, final, path, was, base):
+        if node is None or was is None or differs(path, node, was, targets):
             yield path, node
             continue
         # A file that only lost a name is what it was. Only a further name makes it another.

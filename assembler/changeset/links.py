@@ -12,36 +12,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from assembler.changeset.targets import Targets
-    from assembler.changeset.tree import Tree
     from assembler.model.node import Node
 
 
 def spread(
-    changed: dict[bytes, Node],
-    linked: Iterable[bytes],
-    wanted: Mapping[bytes, Node | None],
-    final: Tree,
-    onto: Tree,
-    targets: Targets,
+    changed: dict[bytes, Node], linked: Iterable[bytes], wanted: Mapping[bytes, Node | None], targets: Targets
 ) -> None:
     """Adds to ``changed`` every name that must be written because of what became of another name of its inode.
 
     ``linked`` are those paths of ``wanted`` whose inode has other names, below or now. Of the groups that one inode
     below fell apart into, one may stay where it is: the largest, for that costs the least.
     """
-    groups = {_group(target, wanted, final, targets) for target in linked}
+    groups = {_group(target, wanted, targets) for target in linked}
     taken: set[frozenset[bytes]] = set()
     for group in sorted(groups, key=lambda group: (-len(group), min(group))):
-        below = onto.peers(min(group))
+        below = targets.onto.peers(min(group))
         if below not in taken and group <= below and not any(name in changed for name in group):
             taken.add(below)
         else:
             changed.update((name, node) for name in group if (node := wanted[name]) is not None)
 
 
-def _group(
-    target: bytes, wanted: Mapping[bytes, Node | None], final: Tree, targets: Targets
-) -> frozenset[bytes]:
+def _group(target: bytes, wanted: Mapping[bytes, Node | None], targets: Targets) -> frozenset[bytes]:
     """Those names of the inode at ``target`` that the image shall have."""
-    names = (targets.of(source) for source in final.peers(targets.source_of(target)))
+    names = (targets.of(source) for source in targets.final.peers(targets.source_of(target)))
     return frozenset(name for name in names if wanted.get(name) is not None)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence, Set
 from itertools import chain
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 from assembler.changeset.xattrs import DEFAULT_ACL
 from assembler.errors import ChangesetError
@@ -24,35 +24,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from assembler.changeset.targets import Targets
-    from assembler.changeset.tree import Tree
 
 
 _NUMBER: Final = re.compile(rb"[0-9a-f]{6,}|[0-9]+")
 
 
+class Changes(NamedTuple):
+    """What a layer says of the image below, by that image's paths.
+
+    ``untouched`` are directories that are written again just as they are there, ``replacing`` those of ``changed`` that
+    take the place of something else.
+    """
+
+    changed: Mapping[bytes, Node]
+    removed: Iterable[bytes]
+    untouched: Mapping[bytes, Node]
+    replacing: Set[bytes]
+
+
 class Entries(Sequence[Entry]):
     """A layer's entries in its order. Each is made when it is asked for: all at once would be 90 MB for 300,000 files.
 
-    ``changed`` is written as ``final`` has it, no time later than ``clamp``; ``untouched`` are directories of the image
-    below that are written again just as they are, ``replacing`` those that take the place of something else there.
+    What changed is written as the container has it, no time later than ``clamp``.
     """
 
-    def __init__(
-        self,
-        changed: Mapping[bytes, Node],
-        removed: Iterable[bytes],
-        untouched: Mapping[bytes, Node],
-        replacing: Set[bytes],
-        final: Tree,
-        targets: Targets,
-        clamp: int | None,
-    ) -> None:
-        self._changed, self._untouched = changed, untouched
-        self._final, self._targets, self._clamp = final, targets, clamp
-        self._links = _links(changed, final, targets)
-        self._paths = _ordered(changed, removed, untouched, replacing, self._links)
+    def __init__(self, changes: Changes, targets: Targets, clamp: int | None) -> None:
+        changed = changes.changed
+        self._changed, self._untouched = changed, changes.untouched
+        self._final, self._targets, self._clamp = targets.final, targets, clamp
+        self._links = _links(changed, targets)
+        self._paths = _ordered(changes, self._links)
         contents = [path for path, node in changed.items() if node.size and path not in self._links]
-        final.prepare(map(targets.source_of, contents))
+        targets.final.prepare(map(targets.source_of, contents))
         self.content_size = sum(changed[path].size for path in contents)
         """Bytes of all files' contents, each inode's once."""
 
@@ -98,23 +101,18 @@ class Entries(Sequence[Entry]):
         return Entry(path, node, None, content)
 
 
-def _links(changed: Mapping[bytes, Node], final: Tree, targets: Targets) -> dict[bytes, bytes]:
+def _links(changed: Mapping[bytes, Node], targets: Targets) -> dict[bytes, bytes]:
     """For the second and further names of a linked inode, the one that holds its content: the first in byte order."""
     groups: dict[frozenset[bytes], list[bytes]] = {}
     for target, node in changed.items():
         if node.linked:
-            groups.setdefault(final.peers(targets.source_of(target)), []).append(target)
+            groups.setdefault(targets.final.peers(targets.source_of(target)), []).append(target)
     ordered = (sorted(names) for names in groups.values())
     return {name: first for first, *others in ordered for name in others}
 
 
-def _ordered(
-    changed: Mapping[bytes, Node],
-    removed: Iterable[bytes],
-    untouched: Mapping[bytes, Node],
-    replacing: Set[bytes],
-    links: Iterable[bytes],
-) -> list[bytes]:
+def _ordered(changes: Changes, links: Iterable[bytes]) -> list[bytes]:
+    changed, removed, untouched, replacing = changes
     directories: list[bytes] = []
     inherited: list[bytes] = []
     others: dict[Kind, list[bytes]] = {}

@@ -20,7 +20,7 @@ class Places:
     """Where a path of the container lies in the image below: directories go through that image's symlinks (trap 9)."""
 
     def __init__(self, final: Tree, onto: Tree, *, foreign: bool) -> None:
-        self._final, self._onto, self._foreign = final, onto, foreign
+        self.final, self.onto, self._foreign = final, onto, foreign
         self._known: dict[bytes, bytes] = {b"": b""}
         self.sources: dict[bytes, bytes] = {}
         """For the place of each directory that was asked for, where the container has it."""
@@ -28,7 +28,7 @@ class Places:
     def of(self, path: bytes) -> bytes:
         if not self._foreign:
             return path
-        node = self._final.node(path)
+        node = self.final.node(path)
         if node is not None and node.kind is Kind.DIRECTORY:
             return self._directory(path)
         return joined(self._directory(parent(path)), path.rpartition(b"/")[2])
@@ -44,7 +44,7 @@ class Places:
         return self._known[path]
 
     def _can_be_directory(self, place: bytes) -> bool:
-        nodes = map(self._onto.node, (*ancestors(place), place) if place else ())
+        nodes = map(self.onto.node, (*ancestors(place), place) if place else ())
         return all(node is None or node.kind is Kind.DIRECTORY for node in nodes)
 
     def _follow(self, path: bytes) -> bytes:
@@ -57,7 +57,7 @@ class Places:
                 current = parent(current)
             elif part not in (b"", b"."):
                 here = joined(current, part)
-                node = self._onto.node(here)
+                node = self.onto.node(here)
                 if node is None or node.kind is not Kind.SYMLINK or followed >= _SYMLINK_LIMIT:
                     current = here
                     continue

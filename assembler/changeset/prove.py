@@ -42,15 +42,13 @@ class Proof:
     bytes: int
 
 
-def prove(
-    layer: Readable, wishes: Mapping[bytes, Node | None], final: Tree, onto: Tree, *, foreign: bool, clamp: int | None
-) -> Proof:
+def prove(layer: Readable, wishes: Mapping[bytes, Node | None], places: Places, *, clamp: int | None) -> Proof:
     """Reads ``layer``, compressed or not, to its end. ChangesetError names every path that is not as it must be.
 
-    ``wishes`` are paths of ``final``, None where the image shall have nothing; ``foreign`` and ``clamp`` as in
-    ``stack.stack``. Contents are read again from ``final``, by their sha256.
+    ``wishes`` are paths of the container, None where the image shall have nothing; ``clamp`` as in ``stack.stack``.
+    Contents are read again from the container, by their sha256.
     """
-    proof = _Prover(wishes, final, onto, Places(final, onto, foreign=foreign), clamp)
+    proof = _Prover(wishes, places, clamp)
     proof.read(layer)
     proof.check_wishes()
     proof.check_entries()
@@ -79,10 +77,8 @@ class _Prover:
     directory above an entry or whiteout.
     """
 
-    def __init__(
-        self, wishes: Mapping[bytes, Node | None], final: Tree, onto: Tree, places: Places, clamp: int | None
-    ) -> None:
-        self.final, self.onto, self.clamp = final, onto, clamp
+    def __init__(self, wishes: Mapping[bytes, Node | None], places: Places, clamp: int | None) -> None:
+        self.final, self.onto, self.clamp = places.final, places.onto, clamp
         self.places = places
         self.wanted: dict[bytes, bytes] = {}
         self.gone: set[bytes] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from assembler.changeset.follow import Way, ways
 from assembler.model.globs import is_wild, parts_of, translate
@@ -85,6 +85,17 @@ class Rules:
         With ``keeps_links`` they match these links as well, wherever one leads to something that they match.
         """
         return Rules(self.rules, [list(_led(rule, tree, keeps_links=keeps_links)) for rule in self.rules])
+
+
+class Patterns(NamedTuple):
+    """What never goes into an image, and what alone does; an empty ``keep`` is everything that changed."""
+
+    prune: Rules = Rules(())
+    keep: Rules = Rules(())
+
+    def led(self, container: Tree) -> Patterns:
+        """Through the container's symbolic links."""
+        return Patterns(self.prune.led(container), self.keep.led(container, keeps_links=True))
 
 
 def _led(rule: Rule, tree: Tree, *, keeps_links: bool) -> Iterator[Way]:

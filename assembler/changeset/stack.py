@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from assembler.changeset.links import spread
-from assembler.changeset.order import Entries
+from assembler.changeset.order import Changes, Entries
 from assembler.changeset.targets import Targets
 from assembler.changeset.tree import ancestors, same_content
 from assembler.errors import ChangesetError
@@ -51,16 +51,16 @@ def stack(
     """
     targets = Targets(final, onto, foreign=foreign)
     wanted = targets.all(wishes)
-    found = _compare(wanted, final, onto, targets)
+    found = _compare(wanted, targets)
     changed = found.changed
-    spread(changed, found.linked, wanted, final, onto, targets)
+    spread(changed, found.linked, wanted, targets)
     if foreign:
         _check_places([path for path, node in wanted.items() if node is not None], found, targets)
-    _add_parents(changed, found.removed, final, onto, targets)
+    _add_parents(changed, found.removed, targets)
     removed = _needed(found.removed, changed)
     untouched = _exposed_parents(changed, removed, onto)
     replacing = {path for path, node in changed.items() if node.kind is Kind.DIRECTORY and _is_other(onto.node(path))}
-    entries = Entries(changed, removed, untouched, replacing, final, targets, clamp)
+    entries = Entries(Changes(changed, removed, untouched, replacing), targets, clamp)
     return Changeset(entries, {path: found.touched[path] for path in sorted(found.touched) if path not in changed},
                      targets.moved)
 
@@ -69,15 +69,15 @@ def _is_other(was: Node | None) -> bool:
     return was is not None and was.kind is not Kind.DIRECTORY
 
 
-def _compare(wanted: Mapping[bytes, Node | None], final: Tree, onto: Tree, targets: Targets) -> _Difference:
+def _compare(wanted: Mapping[bytes, Node | None], targets: Targets) -> _Difference:
     found = _Difference()
     for target, node in wanted.items():
-        was = onto.node(target)
+        was = targets.onto.node(target)
         if node is None:
             if was is not None:
                 found.removed.add(target)
             continue
-        if was is None or differs(targets.source_of(target), node, final, target, was, onto):
+        if was is None or differs(target, node, was, targets):
             found.changed[target] = node
         elif node.mtime != was.mtime and node.kind is Kind.REGULAR:
             found.touched[target] = node.size
@@ -86,11 +86,16 @@ def _compare(wanted: Mapping[bytes, Node | None], final: Tree, onto: Tree, targe
     return found
 
 
-def differs(source: bytes, node: Node, final: Tree, target: bytes, was: Node, onto: Tree) -> bool:
-    """Whether the two are different files. Kind, metadata and size tell first; contents are read only if they must."""
+def differs(target: bytes, node: Node, was: Node, targets: Targets) -> bool:
+    """Whether ``node``, which goes to ``target``, is another file than ``was``, which is there in the image below.
+
+    Kind, metadata and size tell first; contents are read only if they must.
+    """
     if not node.same_but_time(was):
         return True
-    return node.kind is Kind.REGULAR and node.size > 0 and not same_content(source, final, target, onto)
+    if node.kind is not Kind.REGULAR or node.size == 0:
+        return False
+    return not same_content(targets.source_of(target), targets.final, target, targets.onto)
 
 
 def _check_places(wanted: Sequence[bytes], found: _Difference, targets: Targets) -> None:
@@ -107,18 +112,16 @@ def _check_places(wanted: Sequence[bytes], found: _Difference, targets: Targets)
             )
 
 
-def _add_parents(
-    changed: dict[bytes, Node], removed: Iterable[bytes], final: Tree, onto: Tree, targets: Targets
-) -> None:
+def _add_parents(changed: dict[bytes, Node], removed: Iterable[bytes], targets: Targets) -> None:
     """Directories above a kept path that the image below lacks: they come with what the container has there.
 
     All of them, for an engine that has to make one itself gives it a mode of its own (Docker's vfs store: 0600).
     """
     for directory in _directories_above((changed, removed)):
         if directory not in changed:
-            was = onto.node(directory)
+            was = targets.onto.node(directory)
             if was is None or was.kind is not Kind.DIRECTORY:
-                found = final.node(targets.source_of(directory))
+                found = targets.final.node(targets.source_of(directory))
                 changed[directory] = found if found is not None and found.kind is Kind.DIRECTORY else _IMPLICIT
 
 

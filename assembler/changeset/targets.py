@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 
 class Targets:
-    """``foreign`` says that ``onto`` is not what the container started from; otherwise every path is its own target."""
+    """From ``final``, the container, into ``onto``, the image below.
+
+    ``foreign`` says that ``onto`` is not what the container started from; otherwise every path is its own target.
+    """
 
     def __init__(self, final: Tree, onto: Tree, *, foreign: bool) -> None:
-        self._final = final
-        self._onto = onto
+        self.final = final
+        self.onto = onto
         self._directories: dict[bytes, bytes] | None = {b"": b""} if foreign else None
         self._sources: dict[bytes, bytes] = {}
         self.moved: dict[bytes, bytes] = {}
@@ -50,7 +53,7 @@ class Targets:
     def of(self, path: bytes) -> bytes:
         if self._directories is None:
             return path
-        node = self._final.node(path)
+        node = self.final.node(path)
         if node is not None and node.kind is Kind.DIRECTORY:
             return self._directory(path)
         directory = self._directory(parent(path))
@@ -73,8 +76,8 @@ class Targets:
         """The place of the directory ``path``, whose parent's is ``above``. It replaces a link to something else."""
         name = path.rpartition(b"/")[2]
         here = above + b"/" + name if above else name
-        node = self._onto.node(here)
-        found = directory_at(here, self._onto) if node is not None and node.kind is Kind.SYMLINK else here
+        node = self.onto.node(here)
+        found = directory_at(here, self.onto) if node is not None and node.kind is Kind.SYMLINK else here
         target = here if found is None else found
         self._sources.setdefault(target, path)
         if target != here:

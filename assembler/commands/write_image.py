@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.changeset.absent import absent
 from assembler.changeset.capture import Capture, Result, changeset, prove_layer
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns, Rules
 from assembler.changeset.tree import EmptyTree
 from assembler.changeset.unpulled import UnpulledTree
 from assembler.commands.target import check_onto
@@ -124,9 +124,9 @@ def _draft(
 ) -> _Draft:
     below = bases.onto(image, recipe.base)
     tree = _tree(image, bases, below)
-    prune, keep = _prune(recipe), Rules.of_patterns(image.keep)
+    patterns = Patterns(_prune(recipe), Rules.of_patterns(image.keep))
     clamp = recipe.source_date_epoch
-    result = changeset(capture, tree, prune, keep, clamp=clamp)
+    result = changeset(capture, tree, patterns, clamp=clamp)
     if below is not None:
         check_onto(image.name, result.changeset.entries, bases.platform, below.base.image.platform, below.name)
     if below is not None and isinstance(tree, UnpulledTree):
@@ -140,7 +140,7 @@ def _draft(
     if prove_by is not None:
         start = prove_by()
         with blob.reread() as written, progress.task(f"proof of {image.name}"):
-            proof = prove_layer(written, capture, tree, prune, keep, clamp=clamp)
+            proof = prove_layer(written, capture, tree, patterns, clamp=clamp)
         progress.say(f"image {image.name}: proved, {proof.entries} entries for {proof.paths} paths, "
                      f"{human(proof.bytes)} of contents read again in {prove_by() - start:.1f} s")
     progress.say(f"image {image.name}: {layer.entries} entries, {human(layer.descriptor.size)} compressed")

@@ -67,7 +67,7 @@ def header(entry: Entry) -> bytes:
     if not (0 <= uid <= _MAX_7 and 0 <= gid <= _MAX_7 and 0 <= size <= _MAX_11 and 0 <= mtime <= _MAX_11):
         uid, gid = _held(b"uid", uid, _MAX_7, records), _held(b"gid", gid, _MAX_7, records)
         size, mtime = _held(b"size", size, _MAX_11, records), _held(b"mtime", mtime, _MAX_11, records)
-    block = _ustar(split[1], _NUMBERS % (mode, uid, gid, size, mtime), typeflag, link[:_LINK], device, split[0])
+    block = _ustar(split, _NUMBERS % (mode, uid, gid, size, mtime), typeflag, link[:_LINK], device)
     return _pax(records) + block if records else block
 
 
@@ -143,7 +143,7 @@ def _pax(records: list[tuple[bytes, bytes]]) -> bytes:
     if len(body) > _PAX_MOST:
         raise ImageError(f"names and extended attributes of {len(body)} bytes are more than readers of layers take",
                          hint=f"Remove attributes in a step: Go's archive/tar takes {_PAX_MOST} bytes for each file.")
-    head = _ustar(_PAX_NAME, _NUMBERS % (0o644, 0, 0, len(body), 0), b"x", b"", (0, 0), b"")
+    head = _ustar((b"", _PAX_NAME), _NUMBERS % (0o644, 0, 0, len(body), 0), b"x", b"", (0, 0))
     return head + body + bytes(padding(len(body)))
 
 
@@ -157,8 +157,10 @@ def _record(keyword: bytes, value: bytes) -> bytes:
 
 
 def _ustar(
-    name: bytes, numbers: bytes, typeflag: bytes, link: bytes, device: tuple[int, int], prefix: bytes
+    split: tuple[bytes, bytes], numbers: bytes, typeflag: bytes, link: bytes, device: tuple[int, int]
 ) -> bytes:
+    """``split`` is a name as :func:`_split` gives it."""
+    prefix, name = split
     devices = _DEVICES % device if any(device) else _NO_DEVICE
     block = _USTAR.pack(name, numbers, _NO_CHECKSUM, typeflag, link, b"ustar\x0000", b"", b"", devices, prefix)
     return b"%b%06o\0 %b" % (block[:148], _sum(block), block[156:])

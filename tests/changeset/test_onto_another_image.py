@@ -18,7 +18,7 @@ import pytest
 
 from assembler.changeset.capture import Capture, Result, changeset, of_exports, prove_layer
 from assembler.changeset.overlay import OverlayTree
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns, Rules
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
 from tests.support.corpus import write
@@ -51,7 +51,7 @@ class Stacked:
         return OverlayTree([os.fsencode(self.onto)])
 
     def of(self, capture: Capture) -> Result:
-        return changeset(capture, self.tree(), Rules(()), self.keep)
+        return changeset(capture, self.tree(), Patterns(keep=self.keep))
 
     def paths(self) -> list[str]:
         """What is in the layer, which is the same both ways and proved; removals end with a minus."""
@@ -62,7 +62,7 @@ class Stacked:
         with self.done.fresh("layer").joinpath("tar").open("w+b") as file:
             file.write(layer)
             file.seek(0)
-            prove_layer(file, self.done.overlay(), self.tree(), Rules(()), self.keep)
+            prove_layer(file, self.done.overlay(), self.tree(), Patterns(keep=self.keep))
         return [os.fsdecode(entry.path) + "-" * (entry.node is None) for entry in found.changeset.entries]
 
     def refused(self) -> str:
@@ -244,4 +244,4 @@ def test_a_file_that_is_another_in_the_second_export_is_an_error(second: str) ->
 
         capture = of_exports(first, {b"": final}, (), spool, Rules(()))
         with pytest.raises(ChangesetError, match="/etc/f is not what it was any more"):
-            changeset(capture, EmptyTree(), Rules(()), Rules.of_patterns(["/etc/**"]))
+            changeset(capture, EmptyTree(), Patterns(keep=Rules.of_patterns(["/etc/**"])))

@@ -12,7 +12,7 @@ import pytest
 from assembler.changeset.capture import changeset, prove_layer
 from assembler.changeset.follow import Way, ways
 from assembler.changeset.overlay import OverlayTree
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns, Rules
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
 from tests.support.corpus import write
@@ -48,11 +48,11 @@ def done() -> Iterator[Scene]:
 def layer(done: Scene, onto: Tree | None, keep: tuple[str, ...] = (), prune: tuple[str, ...] = ()) -> list[str]:
     """The layer's paths; it is the same both ways, and proved. Links show their target, removals end with a minus."""
     rules = Rules.of_patterns(prune), Rules.of_patterns(keep)
-    entries = changeset(done.overlay(), onto, *rules).changeset.entries
+    entries = changeset(done.overlay(), onto, Patterns(*rules)).changeset.entries
     made = layer_of(entries)
-    prove_layer(io.BytesIO(made), done.overlay(), onto, *rules)
+    prove_layer(io.BytesIO(made), done.overlay(), onto, Patterns(*rules))
     with done.exports(keep) as capture:
-        assert layer_of(changeset(capture, onto, *rules).changeset.entries) == made
+        assert layer_of(changeset(capture, onto, Patterns(*rules)).changeset.entries) == made
     return sorted(os.fsdecode(entry.path) + (f" -> {entry.node.target.decode()}" if entry.node and entry.node.target
                                              else "-" * (entry.node is None)) for entry in entries)
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from assembler.changeset.capture import changeset, of_overlay
 from assembler.changeset.overlay import Unreadable
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns, Rules
 from assembler.changeset.tarball import TarTree
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
@@ -79,7 +79,7 @@ class Case:
 
     def result(self, capture: Capture, onto: Tree | None = None) -> Result:
         prune, keep = Rules.of_patterns(self.prune), Rules.of_patterns(self.keep)
-        return changeset(capture, onto, prune, keep, clamp=self.clamp)
+        return changeset(capture, onto, Patterns(prune, keep), clamp=self.clamp)
 
     def entries(self, capture: Capture, *, scratch: bool = False) -> Entries:
         return self.result(capture, EmptyTree() if scratch else None).changeset.entries

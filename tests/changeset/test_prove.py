@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 
 from assembler.changeset.capture import changeset, prove_layer
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns, Rules
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
 from assembler.layer.entry import Entry
@@ -53,7 +53,7 @@ class Right:
     def prove(self, entries: list[Entry], **options: int) -> None:
         for codec in ("none", "zstd"):
             layer = layer_of(entries, codec=codec)
-            prove_layer(io.BytesIO(layer), self.capture, None, Rules(()), Rules(()), **options)
+            prove_layer(io.BytesIO(layer), self.capture, None, Patterns(), **options)
 
     def changed(self, path: bytes, change: Callable[[Entry], Entry]) -> list[Entry]:
         assert path in {entry.path for entry in self.entries}
@@ -67,7 +67,7 @@ class Right:
 def right() -> Iterator[Right]:
     with scene(lambda at: perform(at, BASE), container=lambda at: perform(at, CONTAINER)) as done:
         capture = done.overlay()
-        yield Right(capture, list(changeset(capture, None, Rules(()), Rules(())).changeset.entries))
+        yield Right(capture, list(changeset(capture, None, Patterns()).changeset.entries))
 
 
 def test_a_right_layer_is_proved(right: Right) -> None:
@@ -102,7 +102,7 @@ def test_what_the_capture_overlooked_is_found(right: Right, path: bytes) -> None
 def test_an_end_of_another_length_is_found(right: Right, end: bytes) -> None:
     layer = layer_of(right.entries)[: -len(END)] + end
     with pytest.raises(ChangesetError) as caught:
-        prove_layer(io.BytesIO(layer), right.capture, None, Rules(()), Rules(()))
+        prove_layer(io.BytesIO(layer), right.capture, None, Patterns())
     assert "two blocks of zeros" in (caught.value.detail or caught.value.message)
 
 
@@ -175,13 +175,13 @@ def test_a_link_that_does_not_repeat_just_its_files_capabilities_is_found(said: 
 
     with scene(lambda at: None, container=container) as done:
         capture = done.overlay()
-        entries = list(changeset(capture, None, Rules(()), Rules(())).changeset.entries)
+        entries = list(changeset(capture, None, Patterns()).changeset.entries)
         right = Right(capture, entries)
         right.prove(entries)
 
         layer = io.BytesIO(b"".join(_spoiled(entry, said) for entry in entries) + END)
         with pytest.raises(ChangesetError) as caught:
-            prove_layer(layer, capture, None, Rules(()), Rules(()))
+            prove_layer(layer, capture, None, Patterns())
         assert caught.value.detail == "/b: its link in the layer does not repeat just the file's capabilities"
 
 
@@ -210,7 +210,7 @@ def test_a_time_after_the_clamp_is_found(right: Right) -> None:
     with pytest.raises(ChangesetError) as caught:
         right.prove(right.entries, clamp=1000)
     assert "/opt/app: the time" in (caught.value.detail or "")
-    right.prove(list(changeset(right.capture, None, Rules(()), Rules(()), clamp=1000).changeset.entries), clamp=1000)
+    right.prove(list(changeset(right.capture, None, Patterns(), clamp=1000).changeset.entries), clamp=1000)
 
 
 @past
@@ -219,7 +219,7 @@ def test_a_time_after_the_clamp_is_found(right: Right) -> None:
 def test_random_layers_are_proved_and_miss_every_entry(case: Case) -> None:
     def proves(capture: Capture, layer: bytes, onto: Tree | None = None) -> None:
         prune, keep = Rules.of_patterns(case.prune), Rules.of_patterns(case.keep)
-        prove_layer(io.BytesIO(layer), capture, onto, prune, keep)
+        prove_layer(io.BytesIO(layer), capture, onto, Patterns(prune, keep))
 
     with case.scene() as done, done.exports(case.keep) as exported:
         for capture in (done.overlay(), exported):

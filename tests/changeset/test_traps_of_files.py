@@ -17,7 +17,7 @@ import pytest
 
 from assembler.changeset.capture import changeset, of_exports, of_overlay
 from assembler.changeset.overlay import OverlayTree, Unreadable
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns, Rules
 from assembler.changeset.tarball import TarTree
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError, ImageError
@@ -118,7 +118,7 @@ def test_trap_17_an_export_tells_of_files_that_are_mostly_empty() -> None:
         write(root / "full", b"x" * (4 << 20))
 
     with scene(lambda root: None, container=container) as done, done.exports() as capture:
-        found = changeset(capture, None, Rules(()), Rules(())).findings
+        found = changeset(capture, None, Patterns()).findings
         assert [(finding.path, finding.what.partition(":")[0]) for finding in found] == [(b"holes", "is mostly empty")]
 
 
@@ -302,7 +302,7 @@ def test_trap_28_a_tree_deeper_than_the_kernels_paths_is_an_error_and_not_left_t
     (tmp_path / "lower").mkdir()
     with deep_tree(tmp_path / at, 25, "d" * 200), pytest.raises(ChangesetError, match="too long to read all") as caught:
         capture = of_overlay(os.fsencode(tmp_path / "upper"), [os.fsencode(tmp_path / "lower")], [])
-        changeset(capture, EmptyTree(), Rules(()), Rules.of_patterns(["/**"]))
+        changeset(capture, EmptyTree(), Patterns(keep=Rules.of_patterns(["/**"])))
     assert not isinstance(caught.value, Unreadable) and len(caught.value.message) < 250
 
 
@@ -327,7 +327,7 @@ def test_a_tree_may_be_deeper_than_pythons_recursion(tmp_path: Path) -> None:
     with deep_tree(tmp_path / "upper", 1500) as deep:
         capture = of_overlay(os.fsencode(tmp_path / "upper"), [os.fsencode(tmp_path / "lower")], [])
         assert OverlayTree([os.fsencode(tmp_path / "upper")]).node(deep) is not None
-        assert len(changeset(capture, None, Rules(()), Rules(())).changeset.entries) == 1500
+        assert len(changeset(capture, None, Patterns()).changeset.entries) == 1500
 
 
 def test_trap_12_a_links_content_is_found_under_the_name_that_another_file_took(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from assembler.changeset.capture import changeset
 from assembler.changeset.overlay import Unreadable
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns, Rules
 from assembler.changeset.tarball import TarTree
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
@@ -88,7 +88,7 @@ def test_trap_05_so_are_directories_of_such_names_of_which_only_the_files_are_ke
         scene(lambda root: None, container=lambda root: write(root / "d/.wh.x/lib.so")) as done,
         pytest.raises(ChangesetError, match=r"/d/\.wh\.x/lib\.so can't be stored"),
     ):
-        changeset(done.overlay(), EmptyTree(), Rules(()), Rules.of_patterns(["/d/*/*"]))
+        changeset(done.overlay(), EmptyTree(), Patterns(keep=Rules.of_patterns(["/d/*/*"])))
 
 
 def test_trap_06_a_removed_tree_is_one_whiteout(traps: Made) -> None:
@@ -118,7 +118,7 @@ def test_trap_06_the_attribute_means_nothing_where_its_directory_is_not_marked(m
             os.setxattr(done.upper / directory, "trusted.overlay.opaque", b"x")
         with overlay(done.fresh("at"), [done.upper, *done.lowers]) as shown:
             assert sorted(path.name for path in (shown / "d").iterdir()) == ["a", "b"]
-        entries = changeset(done.overlay(), None, Rules(()), Rules(())).changeset.entries
+        entries = changeset(done.overlay(), None, Patterns()).changeset.entries
         assert sorted((entry.path, entry.node is None) for entry in entries) == [(b"d/a", False), (b"d/b", False)]
 
 
@@ -131,7 +131,7 @@ def test_trap_06_a_device_0_0_in_an_export_is_told_and_no_entry() -> None:
     with scene(lambda root: None, container=lambda root: write(root / "n/f")) as done:
         exported = replace(done, final_export=node("n/dev0") + done.final_export)
         with exported.exports() as capture:
-            found = changeset(capture, None, Rules(()), Rules(()))
+            found = changeset(capture, None, Patterns())
         assert [entry.path for entry in found.changeset.entries] == [b"n", b"n/f"]
         assert [finding.path for finding in found.findings] == [b"n/dev0"]
 
@@ -192,7 +192,7 @@ def test_trap_08_a_file_whose_data_lie_below_is_not_sparse() -> None:
     with scene(lambda root: write(root / "f", os.urandom(3 << 20)), container=container,
                options="metacopy=on,index=off") as done:  # fmt: skip
         assert (done.upper / "f").stat().st_blocks == 0
-        assert changeset(done.overlay(), None, Rules(()), Rules(())).findings == ()
+        assert changeset(done.overlay(), None, Patterns()).findings == ()
 
 
 def test_trap_08_renamed_directories_are_refused() -> None:

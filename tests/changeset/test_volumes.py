@@ -7,7 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import changeset, of_exports
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def test_12_a_volume_replaces_a_directory_of_the_rootfs_and_nothing_beside_it(tm
     volume = archive(**{"./": None, "./a": "old", "./new": "n", "./hard": "=./new", "./in": None, "./in/scratch": "s"})
     with (tmp_path / "spool").open("wb") as spool:
         capture = of_exports(rootfs, {b"": rootfs, b"data": volume}, [b"data/in", b"data/"], spool, Rules([]))
-        entries = changeset(capture, None, Rules([]), Rules([])).changeset.entries
+        entries = changeset(capture, None, Patterns()).changeset.entries
     final = capture.final
     assert set(final.walk()) == {b"data", b"data/a", b"data/new", b"data/hard", b"data/in", b"data/in/base", b"data2",
                                  b"opt", b"opt/link"}  # fmt: skip

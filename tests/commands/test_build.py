@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.changeset.capture import changeset
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns
 from assembler.commands.libraries import LIBRARIES
 from assembler.commands.reading import Reader
 from assembler.layer.compress import compressor
@@ -280,7 +280,7 @@ def test_both_ways_of_reading_give_the_same_layer(edited: Session, base: str, tm
     for way in ("overlay", "export"):
         with edited.paused(), reader.capture(way) as capture:
             assert capture.way == way
-            changes = changeset(capture, None, Rules([]), Rules([])).changeset
+            changes = changeset(capture, None, Patterns()).changeset
             with (tmp_path / way).open("wb") as sink:
                 digests[way] = write_layer(changes.entries, sink, compressor("none")).diff_id
     lists = [subprocess.run(["tar", "-tvf", str(tmp_path / way)], capture_output=True, text=True, check=True).stdout

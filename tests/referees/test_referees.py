@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from assembler.changeset.capture import changeset
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns
 from assembler.layer.entry import Entry
 from assembler.layer.header import header
 from assembler.model.node import Kind, Node
@@ -63,7 +63,7 @@ class Judged:
 
 def judge(trap: Trap) -> Judged:
     with scene(trap.base, container=trap.container) as done:
-        entries = changeset(done.overlay(trap.mounts), None, Rules(()), Rules(())).changeset.entries
+        entries = changeset(done.overlay(trap.mounts), None, Patterns()).changeset.entries
         own = without_stubs(done.base, done.final, trap.mounts, lambda path: True)
         goal = Goal(wished(done.base, own, lambda path: True), done.base, lambda path: True,
                     frozenset(entry.path for entry in entries))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import Result, changeset, prove_layer
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns
 from tests.support.scene import Goal, Scene, layer_of, scene, wished
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ class Made:
 
 def make(done: Scene, onto: Tree | None = None, mounts: Iterable[bytes] = (), clamp: int | None = None) -> Made:
     """The layer, the same out of both captures; on its own base it is proved to make the container's tree."""
-    found = changeset(done.overlay(mounts), onto, Rules(()), Rules(()), clamp=clamp)
+    found = changeset(done.overlay(mounts), onto, Patterns(), clamp=clamp)
     layer = layer_of(found.changeset.entries)
-    prove_layer(io.BytesIO(layer), done.overlay(mounts), onto, Rules(()), Rules(()), clamp=clamp)
+    prove_layer(io.BytesIO(layer), done.overlay(mounts), onto, Patterns(), clamp=clamp)
     with done.exports(["**"] if onto else (), mounts) as capture:
-        other = changeset(capture, onto, Rules(()), Rules(()), clamp=clamp).changeset
+        other = changeset(capture, onto, Patterns(), clamp=clamp).changeset
         assert layer_of(other.entries) == layer
     return Made(done, found, layer)
 
