@@ -133,10 +133,7 @@ def load(
 
 def verify(
     *,
-    what: Annotated[
-        str | None, typer.Argument(metavar="WHAT", help=f"{options.WHAT}. By default this directory's last build.")
-    ] = None,
-    image: options.ImageName = None,
+    chosen: ImageChoice,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings count as errors.")] = False,
     platform: Annotated[
         str | None,
@@ -157,9 +154,9 @@ def verify(
     from assembler.commands.verify import as_json, refuse, verify_place
 
     terminal = printing.terminal()
-    place = what or str(last_build(terminal))
+    place = chosen.what or str(last_build(terminal))
     world = connection.world(terminal)
-    findings = verify_place(place, image, options.platform(platform), world)
+    findings = verify_place(place, chosen.image, options.platform(platform), world)
     if printing.as_json:
         emit_json(json.dumps([as_json(finding) for finding in findings], indent=1))
     refuse(place, findings, strict=strict)

@@ -48,7 +48,7 @@ class Attribution:
 
     def __init__(self, capture: Capture, meter: Meter, used_presets: Iterable[str]) -> None:
         self._final = capture.final
-        self._meter = meter
+        self.meter = meter
         self._unused = Rules.of_prune([preset for preset in PRESETS if preset not in set(used_presets)], ())
         found = owners_in(_TreeFiles(capture.final))
         self.packages_known = found is not None
@@ -62,7 +62,7 @@ class Attribution:
         debug: list[tuple[LayerRow, int]] = []
         for entry, share in zip(written.result.changeset.entries, taken, strict=False):  # one more: the archive's end
             source = source_of(entry.path)
-            entries.append(_entry(entry, self._meter.step_of(source)))
+            entries.append(_entry(entry, self.meter.step_of(source)))
             if entry.content is not None:
                 row, in_debug = self._row(entry, entry.content, source, share)
                 rows.append(row)
@@ -82,7 +82,7 @@ class Attribution:
         with _Reader(content, size) as reader:
             kind = kind_of(entry.path, lambda: reader.read(0, HEAD))
             in_debug = debug_bytes(reader.read) if kind in _WITH_SECTIONS else 0
-        step = self._meter.step_of(source)
+        step = self.meter.step_of(source)
         return LayerRow(entry.path, size, step, share, kind, self._owner(entry.node, source)), min(in_debug, size)
 
     def _owner(self, node: Node, source: bytes) -> str | None:

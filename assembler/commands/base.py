@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,8 +17,8 @@ from assembler.commands.base_tree import tree_of
 from assembler.engine.bootstrap import Bootstrap, make_rootfs
 from assembler.errors import ImageError, RegistryError
 from assembler.image.archive import write_archive
-from assembler.image.assemble import NewLayer, Wishes, assemble, store_image
-from assembler.image.config import diff_ids_of
+from assembler.image.assemble import assemble, store_image
+from assembler.image.config import NewLayer, Wishes, diff_ids_of
 from assembler.image.image import Image
 from assembler.image.layout import Layout
 from assembler.image.pack import pack
@@ -59,30 +59,30 @@ _MADE: Final = 2
 way left in a cache, perhaps broken, is not found again. 2: every path stands once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """``refresh`` gets bases anew although the engine or the cache has them. ``inspect`` reads bases that are in a
+    registry to their last file, to know what they have already."""
+
+    refresh: bool = False
+    inspect: bool = False
+
+
 class Bases:
     """Each base is prepared once in a build, however many images stand on it.
 
-    Without an ``engine`` an image can be taken from its registry, but no steps can run on it. ``inspect`` reads bases
-    that are in a registry to their last file, to know what they have already.
+    Without an ``engine`` an image can be taken from its registry, but no steps can run on it.
     """
 
     def __init__(
-        self,
-        engine: Engine | None,
-        world: World,
-        target: Target,
-        cache: LayoutCache,
-        *,
-        refresh: bool,
-        inspect: bool,
+        self, engine: Engine | None, world: World, target: Target, cache: LayoutCache, policy: Policy
     ) -> None:
         self._engine = engine
-        self._world = world
+        self.world = world
         self.target = target
         self._cache = cache
         self._progress = world.progress
-        self._refresh = refresh
-        self._inspect = inspect
+        self._policy = policy
         self._prepared: dict[object, tuple[Layout, Image]] = {}
         self._opened: dict[tuple[Reference | Place, Platform], HeldImage] = {}
         self._platform: Platform | None = None
@@ -109,7 +109,7 @@ class Bases:
 
     def _loaded(self, base: recipe.Base, engine: Engine) -> str:
         if base.image is not None:
-            identity = engine.images.ensure(base.image, self._progress, refresh=self._refresh)
+            identity = engine.images.ensure(base.image, self._progress, refresh=self._policy.refresh)
             self._platform = self.target.check(Platform.of_config(engine.images.config(identity)), base.image)
             return identity
         layout, image = self._prepare(base)
@@ -157,7 +157,7 @@ class Bases:
 
     def tree(self, below: HeldImage) -> Tree:
         """The files of an image, from its layers."""
-        return tree_of(below, self._progress, inspect=self._inspect)
+        return tree_of(below, self._progress, inspect=self._policy.inspect)
 
     def open_layers(self, below: HeldImage) -> list[Callable[[], AbstractContextManager[Readable]]]:
         """Each layer's blob, the lowest first, to be opened as often as need be."""
@@ -169,7 +169,7 @@ class Bases:
         """A layout stays where it is; what is in an archive or engine is unpacked into the cache."""
         key = place, platform
         if key not in self._opened:
-            with open_place(place, self._world, _FAST) as found:
+            with open_place(place, self.world, _FAST) as found:
                 held = found.one(platform=platform).for_platform(platform)
                 self._opened[key] = held.detached() if place.store is Store.LAYOUT else self._kept(held, place)
         return self._opened[key]
@@ -179,13 +179,13 @@ class Bases:
         return self._held(*self._cached(key, f"the base {place}", lambda layout: _taken_over(held, layout)))
 
     def _held(self, layout: Layout, image: Image, reference: Reference | None = None) -> HeldImage:
-        return HeldImage.in_layout(layout, image, self._world.registries, reference)
+        return HeldImage.in_layout(layout, image, self.world.registries, reference)
 
     def _of_reference(self, text: str, codec: str) -> HeldImage:
         """An image in a registry: its manifest and config are all that is read of it."""
         reference = Reference.parse(text).with_default_tag()
         try:
-            return self._in_registry(reference, self._world.registries)
+            return self._in_registry(reference, self.world.registries)
         except RegistryError as error:
             if self._engine is None or self._engine.images.find(text) is None:
                 raise
@@ -196,7 +196,7 @@ class Bases:
         """The image that the steps ran in. Its registry's blobs are the real ones; an engine keeps only the files."""
         reference = Reference.parse(text).with_default_tag()
         try:
-            below = self._in_registry(reference, self._world.registries.impatient())
+            below = self._in_registry(reference, self.world.registries.impatient())
         except (RegistryError, ImageError) as error:
             self._progress.say(f"{error.message}; the base's layers are taken from {engine.name}")
             return self._from_engine(text, engine, codec)
@@ -213,23 +213,23 @@ class Bases:
         """Manifest and config: all that is read of it."""
         key = reference, self.platform
         if key not in self._opened:
-            world = replace(self._world, registries=registries)
+            world = replace(self.world, registries=registries)
             with open_place(Place(Store.REGISTRY, str(reference)), world) as found:
                 held = found.one().for_platform(self.platform).detached()
             self._progress.say(f"{reference} is {held.digest}")
-            self._opened[key] = replace(held, registries=self._world.registries, reference=reference)
+            self._opened[key] = replace(held, registries=self.world.registries, reference=reference)
         return self._opened[key]
 
     def _from_registry(self, reference: Reference) -> HeldImage:
         """With all its layers, which are kept in the cache."""
         reference = reference.with_default_tag()
-        remote = self._in_registry(reference, self._world.registries)
+        remote = self._in_registry(reference, self.world.registries)
         image = remote.image
 
         def make(layout: Layout) -> Image:
             with self._progress.task(f"pulling {reference}", total=sum(one.size for one in remote.far_layers)) as task:
                 for blob in remote.far_layers:
-                    self._world.registries.fetch(blob, remote.origins, layout, task.advance)
+                    self.world.registries.fetch(blob, remote.origins, layout, task.advance)
             store_image(layout, image)
             return image
 
@@ -242,7 +242,7 @@ class Bases:
 
         def make(layout: Layout) -> Image:
             self._progress.say(f"reading {reference} from {engine.name}")
-            with open_place(Place(Store.ENGINE, identity, engine=engine.name), self._world, _FAST) as found:
+            with open_place(Place(Store.ENGINE, identity, engine=engine.name), self.world, _FAST) as found:
                 return _taken_over(found.one().for_platform(self.platform), layout)
 
         layout, image = self._cached(f"engine-{Digest.parse(identity).short}", reference, make)
@@ -303,7 +303,7 @@ class Bases:
         return assemble(layout, None, NewLayer(descriptor, diff_id, story), Wishes(RunConfig(env=_PATH), platform))
 
     def _cached(self, key: str, what: str, make: Callable[[Layout], Image]) -> tuple[Layout, Image]:
-        return self._cache.get(key, what, make, refresh=self._refresh)
+        return self._cache.get(key, what, make, refresh=self._policy.refresh)
 
     def _in_codec(self, layout: Layout, image: Image, codec: str) -> Image:
         """A base of ours follows the new layer's compression: an engine that can't read zstd can read neither."""

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from assembler.commands.base import Bases
+from assembler.commands.attribution import Attribution
+from assembler.commands.base import Bases, Policy
 from assembler.commands.baseline import find_baselines
 from assembler.commands.budget import check_budgets, through_links
 from assembler.commands.files import write_files
 from assembler.commands.lock import fetch_sources
 from assembler.commands.lost import refuse_what_is_lost
 from assembler.commands.reading import Reader
-from assembler.commands.record import Outcome, keep_record, make_record
+from assembler.commands.record import Outcome, engine_name, keep_record, make_record
 from assembler.commands.room import check_room
 from assembler.commands.still import still
 from assembler.commands.target import Target
@@ -22,6 +23,7 @@ from assembler.commands.times import with_times
 from assembler.commands.write_image import write_images
 from assembler.engine.container import Bind, ContainerSpec
 from assembler.engine.preflight import check_container_tmp
+from assembler.engine.step import Command
 from assembler.engine.writable import writable_layer
 from assembler.errors import UsageError, masked
 from assembler.image.cache import LayoutCache
@@ -141,16 +143,16 @@ def _build(job: _Job) -> BuildRecord:
     if engine is not None:
         check_room(engine, job.output, recipe.name, progress)
     with LayoutCache(world.cache / "bases", progress) as cache:
-        bases = Bases(engine, world, job.target(), cache, refresh=options.refresh, inspect=options.inspect_base)
+        bases = Bases(engine, world, job.target(), cache, Policy(options.refresh, options.inspect_base))
         sources = _sources(job)
         platform = bases.resolve(recipe.base)
         baselines = find_baselines(recipe.images, world, platform)
         layout = Layout.create(job.output)
         with _files(job, bases, sources) as (capture, meter):
-            prove_by = world.clock.monotonic if options.verify else None
-            written = write_images(recipe, capture, layout, bases, progress, prove_by=prove_by)
+            written = write_images(recipe, capture, layout, bases, verify=options.verify)
             outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
-            record = make_record(recipe, engine.info if engine else None, capture, meter, outcomes, layout)
+            ran = engine_name(engine.info, capture) if engine else None
+            record = make_record(recipe, ran, Attribution(capture, meter, recipe.prune.presets), outcomes, layout)
             budgets = {image.name: image.budget for image in recipe.images}
             record = check_budgets(record, budgets, baselines, through_links(budgets.values(), capture.final))
             keep_record(record, layout, progress)
@@ -240,15 +242,8 @@ def _run_step(session: Session, recipe: Recipe, step: Step, progress: Progress, 
         task.note(line)
         task.advance(1)
 
-    session.run(
-        step.argv,
-        name=step.name,
-        env={**_clamp(recipe), **recipe.container.env, **step.env},
-        workdir=step.workdir,
-        user=step.user,
-        timeout=step.timeout,
-        on_output=on_output,
-    )
+    env = {**_clamp(recipe), **recipe.container.env, **step.env}
+    session.run(Command(step.name, step.argv, env, step.workdir, step.user, step.timeout), on_output)
 
 
 def _clamp(recipe: Recipe) -> dict[str, str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from assembler.commands.attribution import Attribution
 from assembler.commands.libraries import LIBRARIES
 from assembler.errors import ImgasmError
 from assembler.layer.decompress import decompress
 from assembler.model.node import shown
 from assembler.report.builds import Builds, is_build
 from assembler.report.files import file_table
-from assembler.report.image import image_report
+from assembler.report.image import summary
 from assembler.report.part import counted
 from assembler.report.record import (
     BaseLayer,
@@ -20,6 +19,7 @@ from assembler.report.record import (
     Discard,
     Drop,
     EngineName,
+    ImageReport,
     LayerSize,
     PruneRule,
     RecipeName,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from assembler.changeset.capture import Capture
+    from assembler.commands.attribution import Attribution
     from assembler.commands.write_image import Written
     from assembler.engine.info import EngineInfo
     from assembler.image.layout import Layout
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from assembler.model.oci import Descriptor
     from assembler.progress import Progress
     from assembler.recipe.model import Image, Recipe
-    from assembler.report.meter import Meter
-    from assembler.report.record import ImageReport
 
 _NO_PACKAGES: Final = "which package owns a file can't be told: exports do not keep the package database"
 
@@ -53,21 +52,16 @@ class Outcome:
 
 
 def make_record(
-    recipe: Recipe,
-    engine: EngineInfo | None,
-    capture: Capture,
-    meter: Meter,
-    outcomes: Sequence[Outcome],
-    layout: BlobStore,
+    recipe: Recipe, engine: EngineName | None, attribution: Attribution, outcomes: Sequence[Outcome], layout: BlobStore
 ) -> BuildRecord:
-    """Reads the container's files, so it wants ``capture`` alive. ``layout`` is what the images were written to."""
-    attribution = Attribution(capture, meter, recipe.prune.presets)
+    """Reads the container's files, so it wants them there still. ``layout`` is what the images were written to."""
+    meter = attribution.meter
     return BuildRecord(
         imgasm=__version__,
         libraries=dict(LIBRARIES),
         recipe=RecipeName(name=recipe.name, file=str(recipe.file)),
         vars=dict(recipe.vars),
-        engine=_engine(engine, capture) if engine else None,
+        engine=engine,
         steps=tuple(meter.usages),
         discarded=tuple(
             Discard(written_by=writer, removed_by=remover, bytes=size)
@@ -76,15 +70,15 @@ def make_record(
         prune=tuple(_pruned(outcomes)),
         drops=tuple(_drops(outcomes)),
         images=tuple(_image(outcome, attribution, layout) for outcome in outcomes),
-        notes=tuple(_notes(attribution, meter)),
+        notes=tuple(_notes(attribution)),
     )
 
 
-def _notes(attribution: Attribution, meter: Meter) -> Iterator[str]:
+def _notes(attribution: Attribution) -> Iterator[str]:
     if not attribution.packages_known:
         yield _NO_PACKAGES
-    if meter.unseen:
-        count = counted(meter.unseen, "directory")
+    if unseen := attribution.meter.unseen:
+        count = counted(unseen, "directory")
         yield f"what this user cannot read, {count} of the container, is not in the steps' figures"
 
 
@@ -101,7 +95,8 @@ def keep_record(record: BuildRecord, layout: Layout, progress: Progress) -> None
         former.with_build(record, listed).save(layout.root)
 
 
-def _engine(engine: EngineInfo, capture: Capture) -> EngineName:
+def engine_name(engine: EngineInfo, capture: Capture) -> EngineName:
+    """Who ran the steps, and how the files were read."""
     return EngineName(
         name=engine.name,
         version=engine.version,
@@ -132,20 +127,25 @@ def _image(outcome: Outcome, attribution: Attribution, layout: BlobStore) -> Ima
     changes, layer = written.result.changeset, written.layer
     below = written.base.image.layers if written.base is not None else ()
     found = attribution.of(written)
-    return image_report(
-        outcome.image.name,
+    told = summary(found.entries)
+    return ImageReport(
+        name=outcome.image.name,
         reference=outcome.image.reference,
         manifest=str(written.oci.descriptor.digest),
-        base=[_base_layer(descriptor, outcome, layout) for descriptor, _ in below],
+        base=tuple(_base_layer(descriptor, outcome, layout) for descriptor, _ in below),
         layer=LayerSize(
             digest=str(layer.descriptor.digest),
             diff_id=str(layer.diff_id),
             media_type=layer.descriptor.media_type,
             compressed=layer.descriptor.size,
             uncompressed=layer.size,
+            content=told.content,
             rest=found.rest,
         ),
-        entries=found.entries,
+        kinds=told.kinds,
+        steps=told.steps,
+        directories=told.directories,
+        files=told.files,
         touched=Tally(files=len(changes.touched), bytes=sum(changes.touched.values())),
         table=file_table(found.rows),
         hints=found.hints,

@@ -14,7 +14,8 @@ from assembler.changeset.unpulled import UnpulledTree
 from assembler.commands.target import check_onto
 from assembler.errors import ChangesetError
 from assembler.image.annotations import IMAGE_NAME
-from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble
+from assembler.image.assemble import BaseImage, assemble
+from assembler.image.config import NewLayer, Wishes
 from assembler.image.origins import with_origins
 from assembler.layer.compress import compressor
 from assembler.layer.write import Layer, write_layer
@@ -23,8 +24,6 @@ from assembler.model.reference import Reference
 from assembler.model.size import human
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from assembler.changeset.tree import Tree
     from assembler.commands.base import Bases
     from assembler.image.blob import BlobWriter
@@ -57,29 +56,24 @@ class _Draft:
 
 
 def write_images(
-    recipe: Recipe,
-    capture: Capture,
-    layout: Layout,
-    bases: Bases,
-    progress: Progress,
-    *,
-    prove_by: Callable[[], float] | None = None,
+    recipe: Recipe, capture: Capture, layout: Layout, bases: Bases, *, verify: bool = False
 ) -> list[Written]:
     """Writes the recipe's images to ``layout`` and gives them their names there.
 
-    With ``prove_by``, a clock in seconds that tells what it costs, each layer is proved before.
+    With ``verify``, each layer is proved before.
 
     The layout stays as it was until every layer is written, and proved where that is wanted: an image that can't be
     made, or whose layer is refused, leaves neither blobs nor names behind, and none of the others does.
 
     All blobs are in the layout afterwards, but those of a base that was not pulled: index.json says where they are.
     """
-    check_keep(recipe, capture, progress)
+    check_keep(recipe, capture, bases.world.progress)
+    making = _Making(recipe, capture, bases, verify)
     with ExitStack() as blobs:
         drafts = []
         for image in recipe.images:
             blob = blobs.enter_context(layout.new_blob(hashed=False))
-            drafts.append(_draft(image, recipe, capture, bases, blob, progress, prove_by))
+            drafts.append(making.draft(image, blob))
         written = [_store(draft, recipe, layout, bases) for draft in drafts]
     for draft, one in zip(drafts, written, strict=True):
         below, listed = draft.below, one.oci.descriptor
@@ -113,38 +107,50 @@ def _prune(recipe: Recipe) -> Rules:
     return Rules.of_prune(recipe.prune.presets, recipe.prune.paths)
 
 
-def _draft(
-    image: Image,
-    recipe: Recipe,
-    capture: Capture,
-    bases: Bases,
-    blob: BlobWriter,
-    progress: Progress,
-    prove_by: Callable[[], float] | None,
-) -> _Draft:
-    below = bases.onto(image, recipe.base)
-    tree = _tree(image, bases, below)
-    patterns = Patterns(_prune(recipe), Rules.of_patterns(image.keep))
-    clamp = recipe.source_date_epoch
-    result = changeset(capture, tree, patterns, clamp=clamp)
-    if below is not None:
-        check_onto(image.name, result.changeset.entries, bases.platform, below.base.image.platform, below.name)
-    if below is not None and isinstance(tree, UnpulledTree):
-        _check_unpulled(image, result, below, progress)
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """What the layers of a build are made of; ``verify`` proves each."""
+
+    recipe: Recipe
+    capture: Capture
+    bases: Bases
+    verify: bool
+
+    def draft(self, image: Image, blob: BlobWriter) -> _Draft:
+        progress = self.bases.world.progress
+        below = self.bases.onto(image, self.recipe.base)
+        tree = _tree(image, self.bases, below)
+        patterns = Patterns(_prune(self.recipe), Rules.of_patterns(image.keep))
+        result = changeset(self.capture, tree, patterns, clamp=self.recipe.source_date_epoch)
+        if below is not None:
+            platform = below.base.image.platform
+            check_onto(image.name, result.changeset.entries, self.bases.platform, platform, below.name)
+        if below is not None and isinstance(tree, UnpulledTree):
+            _check_unpulled(image, result, below, progress)
+        _tell_findings(image, result, progress)
+        layer = _write_layer(image, result, blob, progress)
+        if self.verify:
+            self._prove(image, blob, tree, patterns)
+        progress.say(f"image {image.name}: {layer.entries} entries, {human(layer.descriptor.size)} compressed")
+        return _Draft(image, below, result, layer, blob)
+
+    def _prove(self, image: Image, blob: BlobWriter, tree: Tree | None, patterns: Patterns) -> None:
+        world = self.bases.world
+        start = world.clock.monotonic()
+        with blob.reread() as written, world.progress.task(f"proof of {image.name}"):
+            proof = prove_layer(written, self.capture, tree, patterns, clamp=self.recipe.source_date_epoch)
+        world.progress.say(
+            f"image {image.name}: proved, {proof.entries} entries for {proof.paths} paths, "
+            f"{human(proof.bytes)} of contents read again in {world.clock.monotonic() - start:.1f} s"
+        )
+
+
+def _tell_findings(image: Image, result: Result, progress: Progress) -> None:
     for finding in result.findings:
         progress.warn(f"{shown(finding.path)}: {finding.what}")
     for rule in result.idle:
         if rule.pattern not in image.optional:
             progress.warn(f"image {image.name}: the steps changed nothing that keep {rule.pattern} matches")
-    layer = _write_layer(image, result, blob, progress)
-    if prove_by is not None:
-        start = prove_by()
-        with blob.reread() as written, progress.task(f"proof of {image.name}"):
-            proof = prove_layer(written, capture, tree, patterns, clamp=clamp)
-        progress.say(f"image {image.name}: proved, {proof.entries} entries for {proof.paths} paths, "
-                     f"{human(proof.bytes)} of contents read again in {prove_by() - start:.1f} s")
-    progress.say(f"image {image.name}: {layer.entries} entries, {human(layer.descriptor.size)} compressed")
-    return _Draft(image, below, result, layer, blob)
 
 
 def _store(draft: _Draft, recipe: Recipe, layout: Layout, bases: Bases) -> Written:

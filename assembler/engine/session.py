@@ -18,7 +18,7 @@ from assembler.engine.refusal import refusals
 from assembler.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import BinaryIO
@@ -88,29 +88,16 @@ class Session:
         """The container's name, for people: ``docker exec -it NAME sh``."""
         return self.spec.name
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        name: str,
-        env: Mapping[str, str],
-        workdir: PurePosixPath | None = None,
-        user: str | None = None,
-        timeout: float | None = None,
-        on_output: Callable[[str], None] | None = None,
-    ) -> None:
-        """Runs ``argv`` as the step ``name`` and gives each line of its output to ``on_output`` as it comes.
+    def run(self, command: step.Command, on_output: Callable[[str], None] | None = None) -> None:
+        """Runs ``command`` as a step, and gives each line of its output to ``on_output`` as it comes.
 
-        ``user`` None is root, ``workdir`` None is ``/``, whatever the base image says; ``timeout`` is in seconds, and
-        kills all that runs in the container. Values in ``env`` that the spec's secrets touch are in no process list.
+        A timeout kills all that runs in the container. Variables that the spec's secrets touch are in no process list.
         Raises :class:`StepFailed` with the last lines.
         """
-        hidden = {key: value for key, value in env.items() if self.spec.secrets.touches(value)}
-        plain = {key: value for key, value in env.items() if key not in hidden}
-        command, lines = step.Command(name, argv, plain, workdir, user, timeout, hidden), Lines(on_output)
+        command, lines = command.hiding(self.spec.secrets), Lines(on_output)
         try:
-            status = step.follow(self._exec(*command.options, command=command.words), lines, timeout,
-                                 step.assignments(hidden))
+            status = step.follow(self._exec(*command.options, command=command.words), lines, command.timeout,
+                                 step.assignments(command.hidden_env))
         except step.TimedOut:
             self._kill("KILL")
             raise step.timeout_failure(command, lines.tail) from None

@@ -12,7 +12,7 @@ import select
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from assembler.engine.lines import Lines
@@ -22,6 +22,8 @@ from assembler.errors import StepFailed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import PurePosixPath
+
+    from assembler.model.secrets import Secrets
 
 ONE_STREAM: Final = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
 """Engines carry output and errors apart and lose their order; inside the container it can still be kept."""
@@ -46,7 +48,8 @@ class TimedOut(Exception):
 class Command:
     """``name`` is the step's, for messages. ``timeout`` in seconds; None means as long as it takes.
 
-    ``hidden_env`` are variables whose values no process list may show; a shell must be able to set them.
+    ``user`` None is root, ``workdir`` None is ``/``, whatever the base image says. ``hidden_env`` are variables whose
+    values no process list may show; a shell must be able to set them.
     """
 
     name: str
@@ -56,6 +59,12 @@ class Command:
     user: str | None = None
     timeout: float | None = None
     hidden_env: Mapping[str, str] = field(default_factory=dict)
+
+    def hiding(self, secrets: Secrets) -> Command:
+        """The same, with the variables that ``secrets`` touch among the hidden ones."""
+        hidden = {key: value for key, value in self.env.items() if secrets.touches(value)}
+        plain = {key: value for key, value in self.env.items() if key not in hidden}
+        return replace(self, env=plain, hidden_env={**self.hidden_env, **hidden})
 
     @property
     def words(self) -> list[str]:

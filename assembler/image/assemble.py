@@ -6,11 +6,11 @@ manifest and config. ``assemble`` stores what it gives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assembler.image.annotations import BASE_DIGEST, BASE_NAME, NOT_INHERITED
-from assembler.image.config import make_config
+from assembler.image.config import NewLayer, Wishes, make_config
 from assembler.image.documents import Document
 from assembler.image.image import Image, parse_image
 from assembler.model import media
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assembler.image.store import BlobStore
-    from assembler.model.platform import Platform
     from assembler.model.reference import Reference
-    from assembler.model.run_config import RunConfig
 
 _FOREIGN: Final = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 _OCI_FORM: Final = {
@@ -35,30 +33,11 @@ _OCI_FORM: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class NewLayer:
-    """``created_by`` is the line that ``docker history`` shows."""
-
-    descriptor: Descriptor
-    diff_id: Digest
-    created_by: str = "imgasm"
-
-
-@dataclass(frozen=True, slots=True)
 class BaseImage:
     """What the new layer is stacked on, and the name it was asked for by, where it has one."""
 
     image: Image
     reference: Reference | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the new image should say besides its layers. ``created`` is RFC 3339, or None for an image without dates."""
-
-    run: RunConfig
-    platform: Platform
-    annotations: dict[str, str] = field(default_factory=dict)
-    created: str | None = None
 
 
 def compose(base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
@@ -67,7 +46,7 @@ def compose(base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
     The base's layer descriptors stay as they are otherwise. Its ``subject`` does not: that spoke of another manifest.
     """
     base_config = base.image.config if base is not None else None
-    config = make_config(base_config, wishes.run, wishes.platform, layer.diff_id, layer.created_by, wishes.created)
+    config = make_config(base_config, layer, wishes)
     config_bytes = canonical_json(config)
     below = [_in_oci_form(descriptor) for descriptor, _ in base.image.layers] if base is not None else []
     manifest: dict[str, Any] = {

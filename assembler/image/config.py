@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assembler.model.digest import Digest
+    from assembler.model.oci import Descriptor
     from assembler.model.platform import Platform
     from assembler.model.run_config import Healthcheck, RunConfig
 
@@ -20,25 +22,42 @@ _UNRECORDED: Final = {"comment": "not recorded by the base image"}
 """Stands for a base's layer without history: AWS Lambda and Artifactory refuse a history that is too short."""
 
 
-def make_config(
-    base: Json | None, run: RunConfig, platform: Platform, diff_id: Digest, created_by: str, created: str | None = None
-) -> Json:
+@dataclass(frozen=True, slots=True)
+class NewLayer:
+    """``created_by`` is the line that ``docker history`` shows."""
+
+    descriptor: Descriptor
+    diff_id: Digest
+    created_by: str = "imgasm"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the new image should say besides its layers. ``created`` is RFC 3339, or None for an image without dates."""
+
+    run: RunConfig
+    platform: Platform
+    annotations: dict[str, str] = field(default_factory=dict)
+    created: str | None = None
+
+
+def make_config(base: Json | None, layer: NewLayer, wishes: Wishes) -> Json:
     """The config of ``base`` (None: of nothing) with one more layer.
 
-    ``created`` (RFC 3339) is absent unless given, so that the same input gives the same image; a base's is dropped, for
+    ``created`` is absent unless wished for, so that the same input gives the same image; a base's is dropped, for
     it would be wrong. A base's platform and history stay as they are.
     """
-    config = copy.deepcopy(base) if base is not None else platform.to_json()
+    config = copy.deepcopy(base) if base is not None else wishes.platform.to_json()
     if config.get("os") == "windows":
         raise ImageError("the base is a Windows image, whose layers imgasm can not write", hint="Use a Linux base.")
     diff_ids = list(diff_ids_of(config))
     history = _padded(config.get("history") or [], len(diff_ids))
-    stamp = {"created": created} if created is not None else {}
+    stamp = {"created": wishes.created} if wishes.created is not None else {}
     config.pop("created", None)
     config.update(stamp)
-    config["rootfs"] = {"type": "layers", "diff_ids": [*diff_ids, str(diff_id)]}
-    config["history"] = [*history, {**stamp, "created_by": created_by}]
-    config["config"] = _run(config.get("config") or {}, run)
+    config["rootfs"] = {"type": "layers", "diff_ids": [*diff_ids, str(layer.diff_id)]}
+    config["history"] = [*history, {**stamp, "created_by": layer.created_by}]
+    config["config"] = _run(config.get("config") or {}, wishes.run)
     return config
 
 

@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
 
 def recode(
-    source: BlobStore,
-    image: Image,
-    target: BlobStore,
-    codec: str,
-    level: int | None = None,
-    advance: Callable[[int], object] = int,
+    source: BlobStore, image: Image, target: BlobStore, codec: str, advance: Callable[[int], object] = int
 ) -> Image:
     """Writes ``image`` with every layer in ``codec`` to ``target``, and checks each layer's diff_id on the way.
 
@@ -41,7 +36,8 @@ def recode(
         if descriptor.media_type == media_type(codec):
             target.adopt(source, descriptor)
             return descriptor
-        return recode_layer(source, descriptor, diff_id, target, codec, level, advance)
+        with source.open_blob(descriptor.digest) as blob:
+            return pack(decompress(blob), target, compressor(codec), _check(diff_id), advance)[0]
 
     layers = [in_codec(descriptor, diff_id) for descriptor, diff_id in image.layers]
     manifest = {
@@ -55,21 +51,12 @@ def recode(
     return parse_image(target.put_bytes(media.OCI_MANIFEST, data), data, image.config_bytes)
 
 
-def recode_layer(
-    source: BlobStore,
-    descriptor: Descriptor,
-    diff_id: Digest,
-    target: BlobStore,
-    codec: str,
-    level: int | None = None,
-    advance: Callable[[int], object] = int,
-) -> Descriptor:
-    """One layer's blob in another compression. ImageError when its bytes are not what ``diff_id`` says."""
+def _check(diff_id: Digest) -> Callable[[Digest], None]:
+    """ImageError when a layer's bytes are not what ``diff_id`` says."""
 
     def check(actual: Digest) -> None:
         if actual != diff_id:
             raise ImageError(f"a layer should unpack to {diff_id}, but it unpacks to {actual}",
                              hint="The image is damaged; get it again from where it was made.")
 
-    with source.open_blob(descriptor.digest) as blob:
-        return pack(decompress(blob), target, compressor(codec, level), check, advance)[0]
+    return check

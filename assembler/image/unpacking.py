@@ -45,18 +45,16 @@ def check_layers(store: BlobStore, layers: Sequence[Layer], findings: Findings) 
         where = where_of(layer.blob.digest)
         try:
             with store.open_blob(layer.blob.digest) as file:
-                _check(file, layer.blob.media_type, layer.diff_id, below, where, findings)
+                _check(file, layer.blob, layer.diff_id, below, findings)
         except (ImageError, OSError) as error:
             findings.note("error", where, reason(error))
             below.forget()
 
 
-def _check(
-    file: Readable, media_type: str, diff_id: Digest | None, below: Files, where: str, findings: Findings
-) -> None:
-    packed = decompress(file)
-    if packed.codec != LAYERS.get(media_type, packed.codec):
-        findings.note("error", where, f"its type is {media_type}, its compression {packed.codec}")
+def _check(file: Readable, blob: Descriptor, diff_id: Digest | None, below: Files, findings: Findings) -> None:
+    packed, where = decompress(file), where_of(blob.digest)
+    if packed.codec != LAYERS.get(blob.media_type, packed.codec):
+        findings.note("error", where, f"its type is {blob.media_type}, its compression {packed.codec}")
     plain = _Hashed(packed, diff_id.algorithm if diff_id is not None else "sha256")
     for finding in check_layer(plain, below, where):
         findings.add(finding)

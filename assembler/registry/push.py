@@ -9,7 +9,7 @@ import re
 import threading
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from assembler.errors import RegistryError
 from assembler.model.size import human
@@ -18,9 +18,10 @@ from assembler.registry.parallel import run_all
 from assembler.registry.plan import BlobToPush, ManifestToPush, PushPlan
 from assembler.registry.repository import Upload
 from assembler.registry.responses import Refused
-from assembler.registry.upload import BlobResult, BlobUpload, Way, find_or_mount
+from assembler.registry.upload import BlobResult, BlobUpload, Sending, Way, find_or_mount
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from assembler.model.digest import Digest
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from assembler.progress import Progress, Task
     from assembler.registry.client import RegistryClient
     from assembler.registry.journal import Journal
+    from assembler.registry.repository import Repository
 
 __all__ = ["BlobToPush", "ManifestToPush", "PushOptions", "PushPlan", "PushReport", "push"]
 
@@ -78,7 +80,7 @@ def push(
     digest = plan.manifests[-1].descriptor.digest if plan.manifests else None
     options = options or PushOptions()
     with open_journal(options.journal, client.wire.origin, repository) as journal:
-        work = _Push(client, repository, plan.checked(), progress, options, journal)
+        work = _Push(_target(client, repository, options.mount_from), plan.checked(), progress, options, journal)
         blobs = work.put_blobs()
         stored = work.put_manifests() + work.put_tags()
     tags = tuple(tag for manifest in plan.manifests for tag in manifest.tags)
@@ -86,29 +88,37 @@ def push(
     return PushReport(client.registry, repository, digest, tags, tuple(blobs), stored)
 
 
+class _Target(NamedTuple):
+    """The repository, and those to mount blobs from: each with the target as it is with the right to read that one."""
+
+    repository: Repository
+    sources: list[tuple[Repository, Repository]]
+
+
+def _target(client: RegistryClient, repository: str, mount_from: Iterable[str]) -> _Target:
+    return _Target(
+        client.repository(repository, push=True),
+        [
+            (client.repository(source), client.repository(repository, push=True, sources=[source]))
+            for source in mount_from
+            if source != repository
+        ],
+    )
+
+
 class _Push:
     """The steps of one push, over what they share."""
 
     def __init__(
-        self,
-        client: RegistryClient,
-        repository: str,
-        plan: PushPlan,
-        progress: Progress,
-        options: PushOptions,
-        journal: Journal,
+        self, target: _Target, plan: PushPlan, progress: Progress, options: PushOptions, journal: Journal
     ) -> None:
         self._journal = journal
         self._plan = plan
         self._progress = progress
         self._options = options
         self._stop = threading.Event()
-        self._target = client.repository(repository, push=True)
-        self._sources = [
-            (client.repository(source), client.repository(repository, push=True, sources=[source]))
-            for source in options.mount_from
-            if source != repository
-        ]
+        self._target, self._sources = target
+        self._sending = Sending(self._target, self._stop, journal, options.chunk_size)
 
     # -- blobs ---------------------------------------------------------------------------------------------------------
 
@@ -153,9 +163,7 @@ class _Push:
                 if whole is not None:
                     whole.advance(amount)
 
-            upload = BlobUpload(
-                self._target, blob.descriptor, source, advance, self._stop, self._journal, self._options.chunk_size
-            )
+            upload = BlobUpload(blob.descriptor, source, self._sending, advance)
             return self._take_up(upload, blob.descriptor, session)
 
     def _take_up(self, upload: BlobUpload, blob: Descriptor, session: Upload | None) -> BlobResult:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -62,7 +62,7 @@ class Repository:
 
     def has_blob(self, blob: Descriptor) -> bool:
         """False also when the registry would not tell: an upload finds out."""
-        reply = self._repeat("HEAD", self._url(f"blobs/{blob.digest}"), accept={200, 403, 404, 405})
+        reply = self._repeat(self._call("HEAD", self._url(f"blobs/{blob.digest}")), accept={200, 403, 404, 405})
         length = reply.headers.get("Content-Length", "0")
         return reply.status == 200 and length in ("0", str(blob.size))
 
@@ -73,11 +73,11 @@ class Repository:
         project, others 403, 404 or 405. An error then is a :class:`Refused` which the caller may pass over.
         """
         query = f"?mount={quote(str(digest), safe='')}&from={quote(source, safe='')}"
-        reply = self._repeat("POST", self._url(f"blobs/uploads/{query}"), accept={201, 202})
+        reply = self._repeat(self._call("POST", self._url(f"blobs/uploads/{query}")), accept={201, 202})
         return None if reply.status == 201 else self._session(reply)
 
     def start_upload(self) -> Upload:
-        return self._session(self._repeat("POST", self._url("blobs/uploads/"), accept={200, 202, 204}))
+        return self._session(self._repeat(self._call("POST", self._url("blobs/uploads/")), accept={200, 202, 204}))
 
     def send_blob(self, upload: Upload, digest: Digest, body: Body) -> None:
         """The whole blob in one PUT that also commits it."""
@@ -100,7 +100,7 @@ class Repository:
     def upload_status(self, upload: Upload) -> Upload | None:
         """What the registry has of an interrupted upload; None when it knows nothing about it (any more)."""
         try:
-            reply = self._repeat("GET", upload.location, accept={200, 202, 204})
+            reply = self._repeat(self._call("GET", upload.location), accept={200, 202, 204})
         except (Refused, Unreachable):
             return None
         return self._session(reply) if reply.headers.get("Location") else None
@@ -128,8 +128,8 @@ class Repository:
 
     def manifest_digest(self, identifier: str) -> Digest | None:
         """The digest behind a tag or digest; None when there is none, or HEAD does not tell."""
-        headers = {"Accept": ACCEPT_MANIFESTS}
-        reply = self._repeat("HEAD", self._url(f"manifests/{identifier}"), headers, accept={200, 403, 404, 405})
+        call = self._call("HEAD", self._url(f"manifests/{identifier}"), {"Accept": ACCEPT_MANIFESTS})
+        reply = self._repeat(call, accept={200, 403, 404, 405})
         digest = reply.headers.get("Docker-Content-Digest")
         if reply.status != 200 or not digest:
             return None
@@ -141,41 +141,35 @@ class Repository:
     def put_manifest(self, identifier: str, media_type: str, data: bytes) -> None:
         """Exactly these bytes, under a tag or under their digest. The type must be the one in the bytes."""
         url = self._url(f"manifests/{identifier}")
-        reply = self._repeat("PUT", url, {"Content-Type": media_type}, data, accept={200, 201, 202, 204})
+        reply = self._repeat(self._call("PUT", url, {"Content-Type": media_type}, data), accept={200, 201, 202, 204})
         _compare(reply, Digest.of(data))
 
     def get_manifest(self, identifier: str) -> Reply:
         """By tag or digest, as it came: type and bytes are still to be judged."""
-        return self._repeat("GET", self._url(f"manifests/{identifier}"), {"Accept": ACCEPT_MANIFESTS}, accept={200},
-                            cap=MANIFEST_CAP)
+        call = self._call("GET", self._url(f"manifests/{identifier}"), {"Accept": ACCEPT_MANIFESTS})
+        return self._repeat(replace(call, cap=MANIFEST_CAP), accept={200})
 
     # -- how they are sent ---------------------------------------------------------------------------------------------
 
     def _url(self, path: str) -> httpx.URL:
         return self.wire.origin.url(f"/v2/{self.name}/{path}")
 
-    def _repeat(
-        self,
-        method: str,
-        url: httpx.URL,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        *,
-        accept: set[int],
-        cap: int = ERROR_BODY_CAP,
-    ) -> Reply:
-        call = Call(method, url, self.scopes, headers or {}, body, cap)
+    def _call(
+        self, method: str, url: httpx.URL, headers: Mapping[str, str] | None = None, body: bytes | Body | None = None
+    ) -> Call:
+        return Call(method, url, self.scopes, headers or {}, body)
 
+    def _repeat(self, call: Call, *, accept: set[int]) -> Reply:
         def attempt() -> Reply:
             reply = self.wire.request(call)
             if reply.status not in accept:
                 raise Refused(reply)
             return reply
 
-        return self.patience.call(f"{method} {redact(url)}", attempt)
+        return self.patience.call(f"{call.method} {redact(call.url)}", attempt)
 
     def _once(self, method: str, url: httpx.URL, headers: Mapping[str, str], body: Body | None) -> Reply:
-        return self.wire.request(Call(method, url, self.scopes, headers, body))
+        return self.wire.request(self._call(method, url, headers, body))
 
     def _session(self, reply: Reply) -> Upload:
         location = follow(reply.headers.get("Location"), reply.url, self.wire.origin, self.warn)

@@ -79,27 +79,31 @@ def find_or_mount(
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What the uploads of one push share: where to, when to stop, where open ones are noted, how large pieces are.
+
+    ``chunk_size`` None is each blob in one piece.
+    """
+
+    repository: Repository
+    stop: threading.Event
+    journal: Journal
+    chunk_size: int | None = None
+
+
 class BlobUpload:
     """One blob that has to be sent. ``advance`` is told progress in bytes, negative when a start is made anew."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        blob: Descriptor,
-        source: Source,
-        advance: Callable[[int], None],
-        stop: threading.Event,
-        journal: Journal,
-        chunk_size: int | None = None,
-    ) -> None:
-        self._repository = repository
+    def __init__(self, blob: Descriptor, source: Source, sending: Sending, advance: Callable[[int], None]) -> None:
+        self._repository = sending.repository
         self._blob = blob
         self._source = source
         self._advance = advance
-        self._stop = stop
-        self._journal = journal
-        self._chunk_size = chunk_size
-        self._form = _Form.CHUNKS if chunk_size else _Form.PUT
+        self._stop = sending.stop
+        self._journal = sending.journal
+        self._chunk_size = sending.chunk_size
+        self._form = _Form.CHUNKS if sending.chunk_size else _Form.PUT
         self._used: Counter[str] = Counter()
         self._session: Upload | None = None
         self._offset = 0  # where the next body starts

@@ -5,16 +5,13 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from assembler.report.part import path_text
-from assembler.report.record import BaseLayer, Heavy, ImageReport, LayerSize, Tally
+from assembler.report.record import Heavy, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from assembler.report.files import FileTable
-    from assembler.report.hints import Hint
 
 LayerFile = tuple[bytes, str, int, int | None]
 """(path, kind, bytes of content, position of the step that wrote it last) of one entry of the layer. Hard links and
@@ -24,39 +21,31 @@ _DOMINATED: Final = 0.9
 """A directory that has this share of its bytes in one directory below it says nothing that the one below does not."""
 
 
-def image_report(
-    name: str,
-    *,
-    manifest: str,
-    layer: LayerSize,
-    entries: Iterable[LayerFile],
-    base: Iterable[BaseLayer] = (),
-    reference: str | None = None,
-    touched: Tally | None = None,
-    largest: int = 20,
-    table: FileTable | None = None,
-    hints: Iterable[Hint] = (),
-) -> ImageReport:
-    """``entries`` is read once; memory grows with the number of directories, not of files.
+class Summary(NamedTuple):
+    """``content`` is the bytes of all files; the rest as in :class:`~assembler.report.record.ImageReport`."""
 
-    ``layer.content`` is filled in here. ``touched`` counts what differs from the base only in its times.
+    content: int
+    kinds: dict[str, int]
+    steps: tuple[tuple[int | None, Tally], ...]
+    directories: tuple[Heavy, ...]
+    files: tuple[Heavy, ...]
+
+
+def summary(entries: Iterable[LayerFile], largest: int = 20) -> Summary:
+    """What a layer's ``entries``, which are read once, add up to, with its ``largest`` directories and files.
+
+    Memory grows with the number of directories, not of files.
     """
     totals = Totals(largest)
     for path, kind, size, step in entries:
         totals.add(path, kind, size, step)
-    return ImageReport(
-        name=name,
-        reference=reference,
-        manifest=manifest,
-        base=tuple(base),
-        layer=layer.model_copy(update={"content": sum(tally.bytes for _, tally in totals.steps())}),
-        kinds=dict(sorted(totals.kinds.items())),
-        steps=tuple(totals.steps()),
-        directories=tuple(totals.directories()),
-        files=tuple(totals.files()),
-        touched=touched or Tally(),
-        table=table,
-        hints=tuple(hints),
+    steps = tuple(totals.steps())
+    return Summary(
+        sum(tally.bytes for _, tally in steps),
+        dict(sorted(totals.kinds.items())),
+        steps,
+        tuple(totals.directories()),
+        tuple(totals.files()),
     )
 
 

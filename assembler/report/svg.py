@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from assembler.report.timeline import Span
 
 WIDTH: Final = 960
+_ON: Final = {"#000": "black", "#fff": "white"}
+"""Classes of the style sheet for text on a colour, by its ink."""
+
 _PLOT: Final = Box(70, 16, WIDTH - 84, 190)
 _BAR: Final = 22
 TIMELINE_HEIGHT: Final = 280
@@ -68,7 +71,7 @@ def _draw_timeline(picture: Element, record: BuildRecord) -> None:
     for tick in timeline.ticks(top):
         y = _y(tick, top)
         SubElement(picture, "path", {"class": "grid", "d": f"M{_PLOT.x:g} {y:.1f}H{_PLOT.x + _PLOT.width:g}"})
-        _text(picture, _PLOT.x - 8, y + 4, human(tick), anchor="end", soft=True)
+        _text(picture, (_PLOT.x - 8, y + 4), human(tick), anchor="end", look="soft")
     if not spans:
         return
     floor = _PLOT.y + _PLOT.height
@@ -94,7 +97,7 @@ def _draw_step(picture: Element, record: BuildRecord, index: int, span: Span) ->
     SubElement(group, "rect", {**place, "height": str(_BAR), "rx": "2", "fill": color(index)})
     name = _cut(step.name, span.end - span.start - 8)
     if name:
-        _text(group, span.start + 5, y + 15, name, fill=ink(color(index)))
+        _text(group, (span.start + 5, y + 15), name, look=_ON[ink(color(index))])
 
 
 def _draw_peaks(picture: Element, spans: list[Span], top: int) -> None:
@@ -107,30 +110,31 @@ def _draw_peaks(picture: Element, spans: list[Span], top: int) -> None:
         if all(abs(x - other) > 70 for other in taken):
             taken.append(x)
             anchor = "end" if x > WIDTH - 80 else "start"
-            _text(picture, x + (-6 if anchor == "end" else 6), max(12, y - 4), human(held), anchor=anchor)
+            place = x + (-6 if anchor == "end" else 6), max(12, y - 4)
+            _text(picture, place, human(held), anchor=anchor)
 
 
 def _draw_legend(picture: Element) -> None:
     y = TIMELINE_HEIGHT - 14
     SubElement(picture, "path", {"class": "layer", "d": f"M{_PLOT.x:g} {y - 4:g}h22"})
-    _text(picture, _PLOT.x + 28, y, "writable layer", soft=True)
+    _text(picture, (_PLOT.x + 28, y), "writable layer", look="soft")
     SubElement(picture, "rect", {"class": "held", "x": "200", "y": f"{y - 10:g}", "width": "22", "height": "11"})
-    _text(picture, 228, y, "with scratch, and what lived only within a step", soft=True)
+    _text(picture, (228, y), "with scratch, and what lived only within a step", look="soft")
     SubElement(picture, "circle", {"class": "peak", "cx": "530", "cy": f"{y - 4:g}", "r": "3"})
-    _text(picture, 540, y, "peak", soft=True)
-    _text(picture, WIDTH - 14, y, "short steps are drawn wider than they took", anchor="end", soft=True)
+    _text(picture, (540, y), "peak", look="soft")
+    _text(picture, (WIDTH - 14, y), "short steps are drawn wider than they took", anchor="end", look="soft")
 
 
 def _draw_comparison(picture: Element, cost: DockerfileCost, y: float) -> None:
     """Two lines, as long as the picture is wide."""
-    _text(picture, 14, y, f"{HEADING}, {ONE_STAGE}: {human(cost.bytes)} in its layers, uncompressed", soft=True)
-    _text(picture, 14, y + 18, f"{HEADING}, {two_stages(cost)}", soft=True)
+    _text(picture, (14, y), f"{HEADING}, {ONE_STAGE}: {human(cost.bytes)} in its layers, uncompressed", look="soft")
+    _text(picture, (14, y + 18), f"{HEADING}, {two_stages(cost)}", look="soft")
 
 
 def _draw_map(picture: Element, record: BuildRecord, image: ImageReport, y: float) -> None:
     assert image.table is not None
     title = f"{image.name}: {human(image.layer.content)} in the layer, {human(image.layer.compressed)} compressed"
-    _text(picture, 14, y + 16, printable(title))
+    _text(picture, (14, y + 16), printable(title))
     for cell in cells(tree_of(image.table), Box(14, y + 26, WIDTH - 28, _MAP_HEIGHT - 26)):
         _draw_cell(picture, record, cell)
 
@@ -145,24 +149,14 @@ def _draw_cell(picture: Element, record: BuildRecord, cell: Cell) -> None:
     SubElement(group, "rect", {"class": "room", **place, "fill": fill, **opacity})
     name = _cut(cell.tree.path.rsplit("/", 1)[-1] or "/", box.width - 6)
     if name and box.height > 14 and (cell.title or not cell.tree.children):
-        _text(group, box.x + 4, box.y + 12, name, fill=None if cell.title else ink(fill))
+        _text(group, (box.x + 4, box.y + 12), name, look="" if cell.title else _ON[ink(fill)])
 
 
-def _text(
-    parent: Element,
-    x: float,
-    y: float,
-    text: str,
-    *,
-    anchor: str = "start",
-    soft: bool = False,
-    fill: str | None = None,
-) -> None:
-    attributes = {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor}
-    if soft:
-        attributes["class"] = "soft"
-    if fill:
-        attributes["class"] = "black" if fill == "#000" else "white"
+def _text(parent: Element, at: tuple[float, float], text: str, *, anchor: str = "start", look: str = "") -> None:
+    """``look`` is a class of the picture's style sheet."""
+    attributes = {"x": f"{at[0]:.1f}", "y": f"{at[1]:.1f}", "text-anchor": anchor}
+    if look:
+        attributes["class"] = look
     SubElement(parent, "text", attributes).text = text
 
 

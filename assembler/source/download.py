@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -49,25 +51,26 @@ def new_client() -> httpx.Client:
         ) from error
 
 
-def download(
-    url: str,
-    partial: Partial,
-    *,
-    blind: bool,
-    client: httpx.Client,
-    progress: Progress,
-    wait: Callable[[float], None],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """What downloading needs. ``wait`` sleeps that many seconds before an attempt is repeated."""
+
+    client: httpx.Client
+    progress: Progress
+    wait: Callable[[float], None] = time.sleep
+
+
+def download(url: str, partial: Partial, downloads: Downloads, *, blind: bool) -> None:
     """Completes ``partial``.
 
     ``blind`` allows to go on where a former answer ended although the server names no version of the file: right only
-    if the digest is known and will be checked. ``wait`` sleeps that many seconds. Raises SourceError.
+    if the digest is known and will be checked. Raises SourceError.
     """
     failures = 0
     while True:
         before = partial.size
         try:
-            _attempt(url, partial, blind, client, progress)
+            _attempt(url, partial, blind, downloads.client, downloads.progress)
             return
         except (httpx.TransportError, _Interrupted) as error:
             failures = 1 if partial.size > before else failures + 1
@@ -80,8 +83,8 @@ def download(
             pause = getattr(error, "wait", None) or float(2 ** (failures - 1))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SourceError(f"{shown(url)} can not be fetched: {error}") from error
-        progress.say(f"{shown(url)}: {reason}; trying again")
-        wait(min(pause, _LONGEST_WAIT))
+        downloads.progress.say(f"{shown(url)}: {reason}; trying again")
+        downloads.wait(min(pause, _LONGEST_WAIT))
 
 
 def shown(url: str) -> str:

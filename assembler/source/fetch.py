@@ -17,7 +17,7 @@ import httpx
 from assembler.errors import SourceError
 from assembler.progress import Progress, Task
 from assembler.source.cache import Cache
-from assembler.source.download import download, shown
+from assembler.source.download import Downloads, download, shown
 from assembler.source.partial import Partial
 
 _CHUNK: Final = 1024 * 1024
@@ -94,7 +94,7 @@ class Fetcher:
         return self.cache.partial(url, waiting)
 
     def _complete(self, url: str, partial: Partial, *, blind: bool) -> None:
-        download(url, partial, blind=blind, client=self.client, progress=self.progress, wait=self.wait)
+        download(url, partial, Downloads(self.client, self.progress, self.wait), blind=blind)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from assembler.changeset.capture import changeset, of_overlay
-from assembler.changeset.rules import Rules
+from assembler.changeset.rules import Patterns
 from assembler.image.assemble import NewLayer, Wishes, assemble
 from assembler.image.layout import Layout
 from assembler.layer.compress import compressor
@@ -33,7 +33,7 @@ def main() -> None:
     start = time.perf_counter()
     layout = Layout.create(wanted.layout)
     capture = of_overlay(os.fsencode(wanted.upper), [os.fsencode(wanted.lower)], [])
-    entries = changeset(capture, None, Rules([]), Rules([])).changeset.entries
+    entries = changeset(capture, None, Patterns()).changeset.entries
     chosen = compressor(wanted.codec, wanted.level, file_size=entries.content_size // max(1, len(entries)))
     with layout.new_blob(hashed=False) as blob:
         layer = write_layer(entries, blob, chosen)

@@ -17,6 +17,7 @@ from assembler.changeset.capture import changeset
 from assembler.changeset.rules import Patterns
 from assembler.commands.libraries import LIBRARIES
 from assembler.commands.reading import Reader
+from assembler.engine.step import Command
 from assembler.layer.compress import compressor
 from assembler.layer.write import write_layer
 from assembler.progress import SilentProgress
@@ -270,7 +271,7 @@ rm /usr/bin/vi; ln -s busybox /usr/bin/vi
 
 @pytest.fixture
 def edited(session: Session) -> Session:
-    session.run(["/bin/sh", "-e", "-c", EDITS], name="edits", env={})
+    session.run(Command("edits", ["/bin/sh", "-e", "-c", EDITS], {}))
     return session
 
 

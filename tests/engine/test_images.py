@@ -8,6 +8,7 @@ import pytest
 
 from assembler.engine.connect import connect
 from assembler.engine.overlay import OverlayDirs
+from assembler.engine.step import Command
 from assembler.errors import EngineError
 from assembler.progress import SilentProgress
 from tests.support import engines
@@ -68,7 +69,7 @@ def test_an_export_of_nothing_is_an_error(engine: Engine) -> None:
 
 def test_the_running_container_is_exported_without_its_mounts(engine: Engine, spec: ContainerSpec) -> None:
     with engine.session(spec) as session:
-        session.run(["/bin/sh", "-c", "echo new >/opt/new; rm /opt/old/file"], name="edit", env={})
+        session.run(Command("edit", ["/bin/sh", "-c", "echo new >/opt/new; rm /opt/old/file"], {}))
         with session.paused(), session.export() as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             names = {member.name.strip("/") for member in tar}
     assert "opt/new" in names and "opt/old" in names

@@ -17,6 +17,7 @@ import pytest
 
 from assembler.engine.container import ContainerSpec
 from assembler.engine.overlay import OverlayDirs, Unreadable, is_stub_layer, layer_paths, locate
+from assembler.engine.step import Command
 from tests.support import engines
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def test_a_base_layer_is_not_taken_for_it(tmp_path: Path, change: object) -> Non
 @pytest.mark.engine
 def test_the_upper_directory_is_the_containers(engine: Engine, spec: ContainerSpec) -> None:
     with engine.session(spec) as session:
-        session.run(["/bin/sh", "-c", "echo of a step >/opt/file; rm -r /opt/old"], name="write", env={})
+        session.run(Command("write", ["/bin/sh", "-c", "echo of a step >/opt/file; rm -r /opt/old"], {}))
         found = session.overlay()
         assert isinstance(found, OverlayDirs)
         assert (found.upper / "opt/file").read_text() == "of a step\n"

@@ -17,6 +17,7 @@ from assembler.engine.connect import connect
 from assembler.engine.container import Bind, ContainerSpec
 from assembler.engine.overlay import Unreadable
 from assembler.engine.preflight import check_engine_room
+from assembler.engine.step import Command
 from assembler.errors import EngineError
 from tests.support import engines
 
@@ -101,7 +102,7 @@ def test_a_source_that_the_engine_cannot_see_is_copied_in_and_is_no_part_of_the_
     spec = ContainerSpec(image, "copying", network="none", binds=(Bind(source, PurePosixPath("/bin/../bin/new")),))
     with remote.session(spec) as session:
         assert b"usr/bin/new" in session.mounts(), "where the links lead"
-        session.run(["/bin/sh", "-ec", "cmp -n 2000000 /usr/bin/new /dev/zero"], name="it is there", env={})
+        session.run(Command("it is there", ["/bin/sh", "-ec", "cmp -n 2000000 /usr/bin/new /dev/zero"], {}))
         size = session.size_rw()
         assert size is not None and size < 100_000
     over = replace(spec, binds=(Bind(source, PurePosixPath("/opt/old/file")),))
@@ -124,7 +125,7 @@ def test_an_engine_behind_a_mounted_socket_does_not_see_our_files(tmp_path: Path
             binds = (Bind(shared, PurePosixPath("/sources/a")), Bind(private, PurePosixPath("/sources/b")))
             with engine.session(ContainerSpec(image, "mixed", network="none", binds=binds)) as session:
                 lines: list[str] = []
-                session.run(["/bin/cat", "/sources/a", "/sources/b"], name="both", env={}, on_output=lines.append)
+                session.run(Command("both", ["/bin/cat", "/sources/a", "/sources/b"], {}), lines.append)
                 assert lines == ["shared", "private"]
                 assert {b"sources/a", b"sources/b"} <= set(session.mounts())
     finally:

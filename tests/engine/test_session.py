@@ -15,6 +15,7 @@ from assembler.engine.container import Bind, ContainerSpec
 from assembler.engine.overlay import OverlayDirs
 from assembler.engine.pipe import ask
 from assembler.engine.session import Session
+from assembler.engine.step import Command
 from assembler.errors import EngineError, StepFailed
 from tests.support import engines
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.engine
 
 def shell(session: Session, script: str, **options: object) -> list[str]:
     lines: list[str] = []
-    session.run(["/bin/sh", "-ec", script], name="a step", env={}, on_output=lines.append, **options)  # type: ignore[arg-type]
+    session.run(Command("a step", ["/bin/sh", "-ec", script], {}, **options), lines.append)  # type: ignore[arg-type]
     return lines
 
 
@@ -42,15 +43,15 @@ def test_steps_share_one_container(session: Session) -> None:
 
 def test_a_step_has_env_workdir_and_user(session: Session) -> None:
     lines: list[str] = []
-    session.run(["/bin/sh", "-c", 'echo "$GREETING"; pwd; id -u'], name="own", env={"GREETING": "a=b c"},
-                workdir=PurePosixPath("/opt/old"), user="ann", on_output=lines.append)
+    session.run(Command("own", ["/bin/sh", "-c", 'echo "$GREETING"; pwd; id -u'], {"GREETING": "a=b c"},
+                        PurePosixPath("/opt/old"), "ann"), lines.append)
     assert lines == ["a=b c", "/opt/old", "1000"]
 
 
 def test_output_comes_while_the_step_runs(session: Session) -> None:
     arrivals: list[float] = []
-    session.run(["/bin/sh", "-c", "echo one; sleep 1; echo two"], name="slow", env={},
-                on_output=lambda _: arrivals.append(time.monotonic()))
+    session.run(Command("slow", ["/bin/sh", "-c", "echo one; sleep 1; echo two"], {}),
+                lambda _: arrivals.append(time.monotonic()))
     assert arrivals[1] - arrivals[0] > 0.7
 
 
@@ -77,7 +78,7 @@ def test_a_killed_step_says_so(session: Session) -> None:
 
 def test_an_unknown_command_says_so(session: Session) -> None:
     with pytest.raises(StepFailed) as failure:
-        session.run(["/no/such/thing"], name="typo", env={})
+        session.run(Command("typo", ["/no/such/thing"], {}))
     assert failure.value.hint is not None and failure.value.hint.startswith(("127", "126"))
     assert "/no/such/thing" in (failure.value.detail or "")
 

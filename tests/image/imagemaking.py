@@ -10,7 +10,8 @@ from pathlib import Path
 
 import zstandard
 
-from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble
+from assembler.image.assemble import BaseImage, assemble
+from assembler.image.config import NewLayer, Wishes
 from assembler.image.image import Image
 from assembler.image.layout import Layout
 from assembler.model import media

@@ -11,8 +11,8 @@ from imagemaking import AMD64, add_image, add_layer, run
 
 from assembler.errors import ImageError
 from assembler.image import annotations as keys
-from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble, compose
-from assembler.image.config import make_config
+from assembler.image.assemble import BaseImage, assemble, compose
+from assembler.image.config import NewLayer, Wishes, make_config
 from assembler.image.image import Image, parse_image, read_image
 from assembler.image.layout import Layout
 from assembler.model import media
@@ -33,7 +33,7 @@ def layout(tmp_path: Any) -> Layout:
 
 
 def config_on(base: dict[str, Any] | None, wanted: RunConfig = NOTHING.run, created: str | None = None) -> Any:
-    return make_config(base, wanted, AMD64, LAYER.diff_id, LAYER.created_by, created)
+    return make_config(base, LAYER, Wishes(wanted, AMD64, created=created))
 
 
 def test_an_image_of_nothing_but_one_layer() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import ImageError
-from assembler.image.assemble import BaseImage, NewLayer, Wishes, compose, compose_index
+from assembler.image.assemble import BaseImage, compose, compose_index
+from assembler.image.config import NewLayer, Wishes
 from assembler.image.docker import as_docker
 from assembler.image.documents import Document, blobs_of, closure
 from assembler.image.layout import Layout

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.image.archive import write_archive
-from assembler.image.assemble import BaseImage, NewLayer, Wishes, assemble
+from assembler.image.assemble import BaseImage, assemble
+from assembler.image.config import NewLayer, Wishes
 from assembler.image.layout import Layout
 from assembler.image.pack import pack
 from assembler.layer.compress import compressor

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assembler.model.usage import StepUsage
-from assembler.report.image import LayerFile, image_report
+from assembler.report.image import LayerFile, summary
 from assembler.report.record import (
     BaseLayer,
     BuildRecord,
     Discard,
     Drop,
     EngineName,
+    ImageReport,
     LayerSize,
     PruneRule,
     RecipeName,
@@ -41,8 +42,9 @@ def record(*, remote: bool = False) -> BuildRecord:
     )
     if remote:
         steps = tuple(StepUsage(step.name, step.seconds, step.layer) for step in steps)
-    image = image_report(
-        "nvidia-modules",
+    found = summary(layer_files())
+    image = ImageReport(
+        name="nvidia-modules",
         reference="registry.example.com:5000/nvidia/modules:535",
         manifest="sha256:" + "1" * 64,
         layer=LayerSize(
@@ -51,9 +53,13 @@ def record(*, remote: bool = False) -> BuildRecord:
             media_type="application/vnd.oci.image.layer.v1.tar+zstd",
             compressed=46_300_000,
             uncompressed=151_100_000,
+            content=found.content,
         ),
-        base=[BaseLayer(digest="sha256:" + "4" * 64, compressed=59 * MB)],
-        entries=layer_files(),
+        base=(BaseLayer(digest="sha256:" + "4" * 64, compressed=59 * MB),),
+        kinds=found.kinds,
+        steps=found.steps,
+        directories=found.directories,
+        files=found.files,
         touched=Tally(files=3, bytes=12_000),
     )
     return BuildRecord(

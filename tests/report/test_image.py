@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from assembler.report.image import LayerFile, image_report
+from assembler.report.image import LayerFile, summary
 from assembler.report.record import BaseLayer, ImageReport, LayerSize, Tally
 
 LAYER = LayerSize(digest="sha256:a", diff_id="sha256:b", media_type="m", compressed=40, uncompressed=100)
@@ -11,7 +11,11 @@ LAYER = LayerSize(digest="sha256:a", diff_id="sha256:b", media_type="m", compres
 
 def report(*entries: LayerFile, largest: int = 20) -> ImageReport:
     base = [BaseLayer(digest="sha256:c", compressed=7)]
-    return image_report("x", manifest="sha256:d", layer=LAYER, base=base, entries=entries, largest=largest)
+    found = summary(entries, largest)
+    return ImageReport(
+        name="x", manifest="sha256:d", base=tuple(base), layer=LAYER.model_copy(update={"content": found.content}),
+        kinds=found.kinds, steps=found.steps, directories=found.directories, files=found.files,
+    )  # fmt: skip
 
 
 def test_totals() -> None:
