@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from assembler.changeset.tree import Tree
     from assembler.commands.write_image import Written
     from assembler.layer.entry import Entry
+    from assembler.measure.meter import Meter
     from assembler.model.node import Content, Node
     from assembler.report.hints import Hint
     from assembler.report.image import LayerFile
-    from assembler.report.meter import Meter
 
 _WITH_SECTIONS: Final = frozenset({"ELF", "kernel module", "object file"})
 

@@ -28,9 +28,9 @@ from assembler.engine.writable import writable_layer
 from assembler.errors import UsageError, masked
 from assembler.image.cache import LayoutCache
 from assembler.image.layout import Layout
+from assembler.measure.meter import Directories, Meter
 from assembler.model.size import human
 from assembler.recipe.lint import warnings
-from assembler.report.meter import Directories, Meter
 from assembler.report.table import idle_rules
 
 if TYPE_CHECKING:

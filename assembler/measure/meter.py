@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from assembler.measure.survey import Change, Survey
+from assembler.measure.watch import Watch
 from assembler.model.usage import StepUsage
-from assembler.report.held import Watch
-from assembler.report.survey import Change, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

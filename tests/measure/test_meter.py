@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.report.meter import Directories, Meter
+from assembler.measure.meter import Directories, Meter
 
 
 @contextmanager

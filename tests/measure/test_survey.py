@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.report.survey import Change, Survey
+from assembler.measure.survey import Change, Survey
 from tests.support.deep import deep_tree
 
 

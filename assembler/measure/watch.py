@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from assembler.report.survey import Survey
+    from assembler.measure.survey import Survey
 
 _INTERVAL: Final = 0.1
 """Seconds between two looks at the disk."""
