@@ -6,6 +6,8 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Container, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,30 @@ def test_a_file_is_one_room(path: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 60, f"{node.name} is too long"
+
+
+def test_no_circle_of_files() -> None:
+    """Files that import each other are one room with walls in it. An import for the types alone counts as well:
+    whoever reads the one file has to read the other."""
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+               for path in SOURCES}  # fmt: skip
+    graph = {name: set(_imported(path, modules)) - {name} for name, path in modules.items()}
+    assert len(graph) > 200 < sum(map(len, graph.values()))
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
+
+
+def _imported(path: Path, modules: Container[str]) -> Iterator[str]:
+    """What is imported anywhere in the file, functions included; names of a package's own are not told apart."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level and node.module, f"{path}: write imports in full"
+            whole = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in modules else node.module for name in whole)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
 
 
 def test_only_the_command_line_reads_environment_and_clock() -> None:

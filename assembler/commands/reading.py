@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from assembler.changeset.capture import Capture, of_exports, of_overlay, with_links_of_container
 from assembler.changeset.overlay import Unreadable
 from assembler.changeset.rules import Rules
+from assembler.engine.container import export_image
 from assembler.engine.overlay import OverlayDirs
 from assembler.errors import EngineError
 from assembler.files import spool
@@ -78,7 +79,7 @@ class Reader:
         session, warn = self.session, self.progress.warn
         with spool(self.spool) as file:
             capture = of_exports(
-                lambda: session.engine.export_image(self.base, session.spec.build, warn),
+                lambda: export_image(session.engine, self.base, session.spec.build, warn),
                 session.exports(),
                 session.mounts(),
                 file,

@@ -6,8 +6,9 @@ import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
+from assembler.engine.images import Images
 from assembler.engine.owner import labels
 from assembler.engine.pipe import ask
 from assembler.engine.refusal import explain, refusals
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path, PurePosixPath
 
-    from assembler.engine.client import Engine
+    from assembler.engine.endpoint import Endpoint
     from assembler.model.platform import Platform
 
 SLEEPER: Final = 'trap "exit 0" TERM; while :; do sleep 3600 & wait $!; done'
@@ -65,7 +66,7 @@ class ContainerSpec:
         return f"imgasm-{self.build}"
 
 
-def create(engine: Engine, spec: ContainerSpec) -> None:
+def create(engine: Endpoint, spec: ContainerSpec) -> None:
     """Creates the container without starting it. Process 1 has the build's id as an argument, to be known by."""
     what = f"{engine.name} could not create the container"
     # Docker copies what its image has into each volume before it answers: there is no time by which that must be done.
@@ -73,7 +74,7 @@ def create(engine: Engine, spec: ContainerSpec) -> None:
         what, timeout=None)
 
 
-def _options(engine: Engine, spec: ContainerSpec) -> Iterator[str]:
+def _options(engine: Endpoint, spec: ContainerSpec) -> Iterator[str]:
     """python-on-whales has no ``--image-volume``; without it podman would hide the files below the base's VOLUMEs."""
     yield from ("--name", spec.name, "--entrypoint", "/bin/sh", "--workdir", "/", "--no-healthcheck")
     if engine.name == "podman":
@@ -95,19 +96,19 @@ def _options(engine: Engine, spec: ContainerSpec) -> Iterator[str]:
             yield from (option, value)
 
 
-def create_idle(engine: Engine, image: str, name: str, its_labels: Mapping[str, str]) -> None:
+def create_idle(engine: Endpoint, image: str, name: str, its_labels: Mapping[str, str]) -> None:
     """A container that is never started: ``true`` need not exist."""
     with refusals(f"{engine.name} could not create a container of {image}"):
         engine.client.container.create(image, ["true"], name=name, labels=its_labels, networks=["none"])
 
 
-def start(engine: Engine, name: str) -> None:
+def start(engine: Endpoint, name: str) -> None:
     with refusals(f"{engine.name} could not start the container"):
         engine.client.container.start(name)
 
 
 @contextmanager
-def lifetime(engine: Engine, name: str, warn: Callable[[str], object], *, keep: bool = False) -> Iterator[None]:
+def lifetime(engine: Endpoint, name: str, warn: Callable[[str], object], *, keep: bool = False) -> Iterator[None]:
     """Whatever happens inside, the container ``name`` and its anonymous volumes are removed afterwards.
 
     Trouble with the removal never changes how the inside ended: it is told to ``warn``, or becomes a note on the
@@ -125,7 +126,17 @@ def lifetime(engine: Engine, name: str, warn: Callable[[str], object], *, keep: 
         warn(problem)
 
 
-def _remove(engine: Engine, name: str) -> str | None:
+@contextmanager
+def export_image(engine: Endpoint, image: str, build: str, warn: Callable[[str], object]) -> Iterator[BinaryIO]:
+    """A tar stream of the whole rootfs of ``image``, out of a container that never ran."""
+    name = f"imgasm-{build}-base"
+    with lifetime(engine, name, warn):
+        create_idle(engine, image, name, labels(build))
+        with engine.export(name) as stream:
+            yield stream
+
+
+def _remove(engine: Endpoint, name: str) -> str | None:
     """Bounded in time. A second Ctrl-C ends the waiting, not the removal: it is a process of another session."""
     clean = "imgasm clean removes what stays"
     try:
@@ -145,7 +156,7 @@ def _remove(engine: Engine, name: str) -> str | None:
     return f"{refused.message}; {clean}"
 
 
-def _default_network(engine: Engine) -> str | None:
+def _default_network(engine: Endpoint) -> str | None:
     """A dockerd without a bridge gives containers no network at all; a build nearly always needs one."""
     if engine.name == "podman":
         return None
@@ -153,9 +164,9 @@ def _default_network(engine: Engine) -> str | None:
         return None if engine.client.network.exists("bridge") else "host"
 
 
-def _root(engine: Engine, image: str) -> str | None:
+def _root(engine: Endpoint, image: str) -> str | None:
     """Named only where the image has another user: for a user by number podman writes /etc/group if it is missing."""
-    return "0" if engine.images.config(image)["config"].get("User") else None
+    return "0" if Images(engine).config(image)["config"].get("User") else None
 
 
 def _scratch(path: PurePosixPath) -> list[str]:

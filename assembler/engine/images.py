@@ -17,7 +17,7 @@ from assembler.model.platform import Platform
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from assembler.engine.client import Engine
+    from assembler.engine.endpoint import Endpoint
     from assembler.progress import Progress
 
 _LOADED: Final = re.compile(r"^Loaded image(?: ID|\(s\))?: *(\S+)", re.MULTILINE)
@@ -46,7 +46,7 @@ _RUN_KEYS: Final = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "StopS
 class Images:
     """Image ids are ``sha256:<hex>`` for both engines."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Endpoint) -> None:
         self._engine = engine
 
     def ensure(self, reference: str, progress: Progress, *, refresh: bool = False) -> str:

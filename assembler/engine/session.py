@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from python_on_whales import Container
     from python_on_whales.components.container.models import Mount as Inspected
 
-    from assembler.engine.client import Engine
     from assembler.engine.container import Bind, ContainerSpec
+    from assembler.engine.endpoint import Endpoint
 
 _STARTING: Final = 50
 """Looks at process 1 before it is taken for another machine's: a second."""
@@ -47,7 +47,7 @@ _GIVE: Final = 'while IFS= read -r link; do chown -h "$1" "$link" || exit 1; don
 class Session:
     """Made by :meth:`Engine.session`, and only valid within its context."""
 
-    def __init__(self, engine: Engine, spec: ContainerSpec, warn: Callable[[str], object]) -> None:
+    def __init__(self, engine: Endpoint, spec: ContainerSpec, warn: Callable[[str], object]) -> None:
         self.engine = engine
         self.spec = spec
         self._warn = warn

@@ -17,8 +17,6 @@ from assembler.model.oci import Descriptor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from assembler.image.image import Image
-
 Read = Callable[[Descriptor], bytes]
 """The bytes of a manifest or index, from wherever it is."""
 
@@ -31,10 +29,6 @@ class Document:
 
     descriptor: Descriptor
     data: bytes = field(repr=False)
-
-    @classmethod
-    def of_image(cls, image: Image) -> Document:
-        return cls(image.descriptor, image.manifest_bytes)
 
     @property
     def is_index(self) -> bool:

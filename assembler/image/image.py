@@ -42,6 +42,10 @@ class Image:
     def platform(self) -> Platform:
         return Platform.of_config(self.config)
 
+    @property
+    def document(self) -> Document:
+        return Document(self.descriptor, self.manifest_bytes)
+
 
 def parse_image(descriptor: Descriptor, manifest_bytes: bytes, config_bytes: bytes) -> Image:
     """An image from the bytes of its manifest and config, from wherever they came; both are checked."""

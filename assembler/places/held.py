@@ -165,7 +165,7 @@ class HeldImage:
     @property
     def blobs(self) -> list[Descriptor]:
         """Every blob once. Those that may stay where their urls say are among them."""
-        return blobs_of([Document.of_image(self.known)] if self.known is not None else self.documents)
+        return blobs_of([self.known.document] if self.known is not None else self.documents)
 
     @property
     def far(self) -> list[Descriptor]:

@@ -15,7 +15,8 @@ from assembler.image.store import check_bytes
 from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor
-from assembler.registry.source import FileSource, RegistrySource
+from assembler.registry.relay import RegistrySource
+from assembler.registry.source import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

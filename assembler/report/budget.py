@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assembler.model.size import human
-from assembler.report.part import Part
+from assembler.report.record import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,23 +38,6 @@ class Baseline:
     @classmethod
     def of_image(cls, name: str, image: ImageReport) -> Baseline:
         return cls(name, image.layer.compressed, image.compressed, image)
-
-
-class Violation(Part):
-    """One broken limit. ``actual`` is None if nobody could measure it; ``culprits`` are lines for people."""
-
-    image: str
-    what: str
-    limit: int
-    actual: int | None = None
-    culprits: tuple[str, ...] = ()
-
-    @property
-    def sentence(self) -> str:
-        if self.actual is None:
-            return f"{self.image}: {self.what} can't be measured here, but has a budget of {human(self.limit)}"
-        over = human(self.actual - self.limit)
-        return f"{self.image}: {self.what} is {human(self.actual)}, {over} over its budget of {human(self.limit)}"
 
 
 def _violation(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
+from assembler.model.size import human
 from assembler.model.usage import StepUsage
-from assembler.report.budget import Violation
 from assembler.report.dockerfile import DockerfileCost, LastStage
 from assembler.report.files import FileTable
 from assembler.report.hints import Hint
@@ -127,6 +127,23 @@ class ImageReport(Part):
     def compressed(self) -> int:
         """What a registry holds for the image's layers."""
         return self.layer.compressed + sum(layer.compressed for layer in self.base)
+
+
+class Violation(Part):
+    """One broken limit. ``actual`` is None if nobody could measure it; ``culprits`` are lines for people."""
+
+    image: str
+    what: str
+    limit: int
+    actual: int | None = None
+    culprits: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        if self.actual is None:
+            return f"{self.image}: {self.what} can't be measured here, but has a budget of {human(self.limit)}"
+        over = human(self.actual - self.limit)
+        return f"{self.image}: {self.what} is {human(self.actual)}, {over} over its budget of {human(self.limit)}"
 
 
 class BuildRecord(Part):

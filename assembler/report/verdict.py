@@ -13,9 +13,8 @@ from assembler.report.part import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from assembler.report.budget import Violation
     from assembler.report.dockerfile import DockerfileCost
-    from assembler.report.record import BuildRecord, ImageReport
+    from assembler.report.record import BuildRecord, ImageReport, Violation
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

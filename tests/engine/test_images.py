@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 import tarfile
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.engine.connect import connect
+from assembler.engine.container import export_image
 from assembler.engine.overlay import OverlayDirs
 from assembler.engine.step import Command
 from assembler.errors import EngineError
@@ -54,7 +56,8 @@ def test_the_config_is_the_image_specs(engine: Engine, base: str) -> None:
 
 
 def test_the_base_is_exported_whole_and_its_container_goes(engine: Engine, base: str) -> None:
-    with engine.export_image(base, "export") as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+    export = export_image(engine, base, "export", warnings.warn)
+    with export as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         members = {member.name.strip("/"): member for member in tar}
     assert members["opt/old/file"].size == len(b"of the base\n")
     assert members["bin"].linkname == "usr/bin"

@@ -11,7 +11,7 @@ from assembler.errors import ImageError
 from assembler.image.assemble import BaseImage, compose, compose_index
 from assembler.image.config import NewLayer, Wishes
 from assembler.image.docker import as_docker
-from assembler.image.documents import Document, blobs_of, closure
+from assembler.image.documents import blobs_of, closure
 from assembler.image.layout import Layout
 from assembler.image.origins import missing, origins, with_origins
 from assembler.model import media
@@ -129,6 +129,6 @@ def test_missing_layers(layout: Layout) -> None:
 
 
 def test_a_document_is_its_bytes(layout: Layout) -> None:
-    document = Document.of_image(add_image(layout, FILES))
+    document = add_image(layout, FILES).document
     assert Digest.of(document.data) == document.descriptor.digest
     assert document != replace(document, data=b"")

@@ -6,9 +6,9 @@ import pytest
 
 from assembler.model.budget import Budget, Growth
 from assembler.model.globs import matching
-from assembler.report.budget import Baseline, Violation, check
+from assembler.report.budget import Baseline, check
 from assembler.report.files import LayerRow, file_table
-from assembler.report.record import BuildRecord, ImageReport
+from assembler.report.record import BuildRecord, ImageReport, Violation
 from assembler.report.verdict import junit, markdown
 
 from .records import MB, layer_files, record

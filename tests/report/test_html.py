@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, CDPSession, Locator, Page, expect, sync_playwright
 
-from assembler.report.budget import Violation
 from assembler.report.files import LayerRow, file_table, shares
 from assembler.report.hints import Hint
 from assembler.report.html import page
 from assembler.report.layers import ImageLayer, LayersReport, as_record
 from assembler.report.part import path_text
-from assembler.report.record import BuildRecord
+from assembler.report.record import BuildRecord, Violation
 
 from .records import MB, record
 

@@ -86,7 +86,7 @@ function drawBroken(record) {
     element("ul", {class: "soft"}, ...violation.culprits.map((line) => element("li", {}, printable(line)))))));
 }
 
-/** As Violation.sentence in budget.py. */
+/** As Violation.sentence in record.py. */
 function sentence({image, what, limit, actual}) {
   if (actual === null) return `${image}: ${what} can't be measured here, but has a budget of ${human(limit)}`;
   return `${image}: ${what} is ${human(actual)}, ${human(actual - limit)} over its budget of ${human(limit)}`;
