@@ -46,17 +46,24 @@ def whole_file(path: Path, *, mode: int = 0o644, prefix: str | None = None) -> I
             try:
                 yield file  # type: ignore[misc]  # a wrapper that is a BinaryIO in all but name
                 file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-                os.replace(file.name, path)
+                put_in_place(file.fileno(), file.name, path, mode)
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
                 raise
-        sync_directory(path.parent)
     except OSError as error:
         if _is_about(error, prefix):
             raise FileError.of(error, os.fspath(path)) from error
         raise
+
+
+def put_in_place(descriptor: int, path: str | os.PathLike[str], target: Path, mode: int | None) -> None:
+    """Gives the open, written file at ``path`` the name ``target``, which means the old bytes or the new ones, also
+    after a power cut. ``mode`` None leaves the file's as it is."""
+    if mode is not None:
+        os.fchmod(descriptor, mode)
+    os.fsync(descriptor)
+    os.replace(path, target)
+    sync_directory(target.parent)
 
 
 @contextmanager

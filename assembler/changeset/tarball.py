@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from assembler.changeset import xattrs
 from assembler.changeset.tree import LARGE, Finding, Tree, ancestors, parent
 from assembler.errors import ChangesetError, ImageError
-from assembler.layer.entry import WHITEOUT_PREFIX
+from assembler.layer.entry import hidden_by
 from assembler.layer.read import Readable, read_tar
 from assembler.model.node import Content, Kind, Node, shown
 from assembler.model.size import human
@@ -29,7 +29,6 @@ Wanted = Callable[[bytes, Node, bytes], bool]
 """Whether the content of (path, node, sha256) will be needed."""
 
 _PAGE: Final = bytes(4096)
-_OPAQUE = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
 _IMPLICIT = Node(Kind.DIRECTORY, 0o755)
 
 
@@ -156,16 +155,14 @@ class TarTree(Tree):
         """
         lower = set(self._nodes)
         for member in read_tar(stream):
-            directory, name = parent(member.path), member.path.rpartition(b"/")[2]
-            if name == _OPAQUE:
-                for child in list(self._names.get(directory, ())):
-                    self._remove(directory + b"/" + child if directory else child, lower)
-            elif name.startswith(WHITEOUT_PREFIX):
-                hidden = name.removeprefix(WHITEOUT_PREFIX)
-                self._remove(directory + b"/" + hidden if directory else hidden, lower)
-            else:
+            hidden = hidden_by(member.path)
+            if hidden is None:
                 self._add(member, None, None)
                 lower.discard(member.path)
+                continue
+            directory, name = hidden
+            for child in list(self._names.get(directory, ())) if name is None else [name]:
+                self._remove(directory + b"/" + child if directory else child, lower)
 
     def _add(self, member: Member, spool: BinaryIO | None, wanted: Wanted | None) -> None:
         path = member.path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from assembler.cli import show
 from assembler.cli.heartbeat import Heartbeat, Work
 from assembler.errors import RecipeError
+from assembler.model.printable import printable
 from assembler.model.secrets import mask_userinfo
 
 if TYPE_CHECKING:
@@ -39,14 +40,14 @@ class Terminal:
 
     def say(self, message: str) -> None:
         if not self._quiet:
-            self._line(printable(message))
+            self._line(_harmless(message))
 
     def warn(self, message: str) -> None:
-        self._line(f"{self._painted('warning:', _YELLOW)} {printable(message)}")
+        self._line(f"{self._painted('warning:', _YELLOW)} {_harmless(message)}")
 
     def output(self, line: str) -> None:
         if self._verbose:
-            self._line(f"  | {printable(line)}")
+            self._line(f"  | {_harmless(line)}")
 
     @contextmanager
     def task(self, label: str, *, total: int | None = None, unit: str = "B") -> Iterator[Task]:
@@ -57,32 +58,32 @@ class Terminal:
             with self._bar(label, total, unit) as bar:
                 yield _Bar(bar)
         else:
-            work = Work(printable(label), total, unit)
+            work = Work(_harmless(label), total, unit)
             with self._heart.beside(work):
                 yield work
 
     def fail(self, error: ImgasmError) -> None:
         """An error as a person needs it: what is wrong, what was seen, what to do."""
         if isinstance(error, RecipeError) and error.problems:
-            self._line(f"{self._painted('error:', _RED)} {printable(error.message)}")
+            self._line(f"{self._painted('error:', _RED)} {_harmless(error.message)}")
             for problem in error.problems:
                 self._problem(problem)
         else:
             for line in (error.detail or "").splitlines():
-                self._line(f"  | {printable(line)}")
-            self._line(f"{self._painted('error:', _RED)} {printable(error.message)}")
+                self._line(f"  | {_harmless(line)}")
+            self._line(f"{self._painted('error:', _RED)} {_harmless(error.message)}")
         for note in getattr(error, "__notes__", ()):
-            self._line(f"note: {printable(note)}")
+            self._line(f"note: {_harmless(note)}")
         if error.hint:
-            self._line(f"{self._painted('hint:', _CYAN)} {printable(error.hint)}")
+            self._line(f"{self._painted('hint:', _CYAN)} {_harmless(error.hint)}")
 
     def _problem(self, problem: Problem) -> None:
         """Its place in bold, so that many can be told apart; editors find ``file:line:column``."""
         where, _, rest = problem.headline.partition(": ")
-        self._line(f"{self._painted(printable(where) + ':', _BOLD)} {printable(rest)}")
+        self._line(f"{self._painted(_harmless(where) + ':', _BOLD)} {_harmless(rest)}")
         if problem.marked is not None:
             quote, mark = problem.marked
-            self._line(printable(quote))
+            self._line(_harmless(quote))
             if mark.strip():
                 self._line(self._painted(mark, _RED))
 
@@ -106,7 +107,7 @@ class Terminal:
         how: dict[str, Any] = {"unit": "B", "unit_scale": True} if unit == "B" else {
             "bar_format": "{desc}  {elapsed}{postfix}"
         }  # fmt: skip
-        with tqdm(desc=printable(label), total=total, file=self._stream, leave=False, dynamic_ncols=True, **how) as bar:
+        with tqdm(desc=_harmless(label), total=total, file=self._stream, leave=False, dynamic_ncols=True, **how) as bar:
             self._count(1)
             try:
                 yield bar
@@ -129,7 +130,7 @@ class _Bar:
 
     def note(self, text: str) -> None:
         if text.strip():
-            self._bar.set_postfix_str(printable(text.strip())[:_NOTE_WIDTH], refresh=False)
+            self._bar.set_postfix_str(_harmless(text.strip())[:_NOTE_WIDTH], refresh=False)
 
 
 class _Forgiving:
@@ -154,8 +155,6 @@ class _Forgiving:
         return getattr(self._stream, name)
 
 
-def printable(text: str) -> str:
-    """Foreign text without control characters, for what a step prints must not steer the user's terminal, and without
-    the passwords in its URLs."""
-    text = mask_userinfo(text)
-    return "".join(char if char.isprintable() or char == "\n" else " " if char == "\t" else "?" for char in text)
+def _harmless(text: str) -> str:
+    """What a step prints must not steer the user's terminal, nor show the passwords in its URLs."""
+    return printable(mask_userinfo(text).replace("\t", " "), keep="\n", instead="?")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.layer.decompress import decompress
+from assembler.layer.pieces import Tapped
 from assembler.report.layers import Contents, LayersReport, Stored, contents_of, image_layers
 from assembler.report.rootfs import Rootfs
 from assembler.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from assembler.image.image import Image
-    from assembler.layer.read import Readable
     from assembler.places.held import HeldImage
     from assembler.progress import Progress
 
@@ -41,8 +41,8 @@ def _read(held: HeldImage, rootfs: Rootfs, progress: Progress) -> list[int]:
     with progress.task(f"reading {held.place}", total=total) as task:
         for descriptor, _ in held.image.layers:
             with held.open_layer(descriptor) as blob:
-                packed = _Counted(blob, task.advance)
-                plain = _Counted(decompress(packed))
+                packed = Tapped(blob, lambda data: task.advance(len(data)))
+                plain = Tapped(decompress(packed))
                 rootfs.apply(plain, packed.so_far)
             sizes.append(plain.count)
     return sizes
@@ -57,21 +57,3 @@ def _stored(image: Image) -> Iterator[Stored]:
         word = words[index] if matching else None
         by = word if isinstance(word, str) else None
         yield Stored(str(descriptor.digest), descriptor.media_type, descriptor.size, by)
-
-
-class _Counted:
-    """A stream and how many bytes were read of it."""
-
-    def __init__(self, stream: Readable, advance: Callable[[int], object] = int) -> None:
-        self._stream = stream
-        self._advance = advance
-        self.count = 0
-
-    def so_far(self) -> int:
-        return self.count
-
-    def read(self, size: int, /) -> bytes:
-        data = self._stream.read(size)
-        self.count += len(data)
-        self._advance(len(data))
-        return data

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from assembler.errors import ImageError
 from assembler.image.annotations import FULL_NAME, REF_NAME
 from assembler.image.artifact import is_elsewhere
+from assembler.image.blob import blob_path
 from assembler.image.documents import blobs_of
 from assembler.image.listing import references
 from assembler.image.store import BlobStore
@@ -69,12 +70,12 @@ def write_archive(
         layers = []
         for stored, diff_id in image.layers:
             layer, blob = _layer(layout, stored, diff_id, plain_layers)
-            files[_path(layer.digest)] = blob
+            files[blob_path(layer.digest)] = blob
             layers.append(layer)
         manifest = _with_layers(image, layers)
-        files[_path(image.config_descriptor.digest)] = _bytes(image.config_bytes)
-        files[_path(Digest.of(manifest))] = _bytes(manifest)
-        descriptor = Descriptor(image.descriptor.media_type, Digest.of(manifest), len(manifest))
+        files[blob_path(image.config_descriptor.digest)] = _bytes(image.config_bytes)
+        files[blob_path(Digest.of(manifest))] = _bytes(manifest)
+        descriptor = Descriptor.of(image.descriptor.media_type, manifest)
         entries += _index_entries(descriptor, names)
         dockers.append(_docker_entry(image, layers, names))
     _write(files, entries, dockers, sink, advance)
@@ -92,10 +93,10 @@ def write_as_it_is(
     ``image`` is the one that Docker's manifest.json names, for those who read no index. Layers that may stay where
     their urls say are left out, if they are not here.
     """
-    files = {_path(one.descriptor.digest): _bytes(one.data) for one in documents}
+    files = {blob_path(one.descriptor.digest): _bytes(one.data) for one in documents}
     for blob in blobs_of(documents):
         if store.has(blob) or not is_elsewhere(blob):
-            files[_path(blob.digest)] = _layer(store, blob, blob.digest, plain=False)[1]
+            files[blob_path(blob.digest)] = _layer(store, blob, blob.digest, plain=False)[1]
     names = [one for one in references(entries) if one.tag]
     dockers = [_docker_entry(image, [layer for layer, _ in image.layers], names)] if image is not None else []
     _write(files, [entry.to_json() for entry in entries], dockers, sink, int)
@@ -145,9 +146,9 @@ def _index_entries(descriptor: Descriptor, references: Sequence[Reference]) -> I
 
 def _docker_entry(image: Image, layers: Sequence[Descriptor], references: Sequence[Reference]) -> dict[str, Any]:
     return {
-        "Config": _path(image.config_descriptor.digest),
+        "Config": blob_path(image.config_descriptor.digest),
         "RepoTags": [_name(reference) for reference in references] or None,
-        "Layers": [_path(layer.digest) for layer in layers],
+        "Layers": [blob_path(layer.digest) for layer in layers],
     }
 
 
@@ -207,9 +208,6 @@ def _decompressed(layout: BlobStore, digest: Digest) -> Iterator[bytes]:
         while chunk := plain.read(_CHUNK):
             yield chunk
 
-
-def _path(digest: Digest) -> str:
-    return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
 def _json(value: Any) -> _File:

@@ -14,7 +14,6 @@ from assembler.image.config import NewLayer, Wishes, make_config
 from assembler.image.documents import Document
 from assembler.image.image import Image, parse_image
 from assembler.model import media
-from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor, canonical_json
 
 if TYPE_CHECKING:
@@ -52,13 +51,13 @@ def compose(base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
     manifest: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": media.OCI_MANIFEST,
-        "config": _describe(media.OCI_CONFIG, config_bytes).to_json(),
+        "config": Descriptor.of(media.OCI_CONFIG, config_bytes).to_json(),
         "layers": [descriptor.to_json() for descriptor in (*below, layer.descriptor)],
     }
     if annotations := {**_inherited(base), **wishes.annotations}:
         manifest["annotations"] = annotations
     manifest_bytes = canonical_json(manifest)
-    return parse_image(_describe(media.OCI_MANIFEST, manifest_bytes), manifest_bytes, config_bytes)
+    return parse_image(Descriptor.of(media.OCI_MANIFEST, manifest_bytes), manifest_bytes, config_bytes)
 
 
 def assemble(layout: BlobStore, base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
@@ -83,7 +82,7 @@ def compose_index(images: Iterable[Image], annotations: dict[str, str] | None = 
     if annotations:
         value["annotations"] = annotations
     data = canonical_json(value)
-    return Document(_describe(media.OCI_INDEX, data), data)
+    return Document(Descriptor.of(media.OCI_INDEX, data), data)
 
 
 def _entry(image: Image) -> dict[str, Any]:
@@ -97,10 +96,6 @@ def _own_annotations(image: Image) -> dict[str, str]:
     """Without what the image says about its base, which nobody chooses by."""
     annotations = image.manifest.get("annotations") or {}
     return {key: value for key, value in annotations.items() if key not in NOT_INHERITED}
-
-
-def _describe(media_type: str, data: bytes) -> Descriptor:
-    return Descriptor(media_type, Digest.of(data), len(data))
 
 
 def _in_oci_form(layer: Descriptor) -> Descriptor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from assembler.errors import FileError, ImageError
-from assembler.files import sync_directory
+from assembler.files import put_in_place
 from assembler.locks import owned_file
 from assembler.model.digest import Digest
 
@@ -80,12 +80,8 @@ class BlobWriter:
                              hint="It was damaged on its way; get it again.")
         assert self._path is not None
         try:
-            os.fchmod(self._file.fileno(), 0o644)
-            os.fsync(self._file.fileno())
-            target = self._root / "blobs" / digest.algorithm / digest.hex
-            os.replace(self._path, target)
+            put_in_place(self._file.fileno(), self._path, self._root / blob_path(digest), 0o644)
             self._path = None
-            sync_directory(target.parent)
         except OSError as error:
             raise no_room(error, self._root) from error
         return digest
@@ -96,6 +92,11 @@ class BlobWriter:
         self._file.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+
+
+def blob_path(digest: Digest) -> str:
+    """Where a layout, or an archive of one, has the blob (image-spec image-layout.md, "Blobs")."""
+    return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
 def no_room(error: OSError, root: Path) -> FileError:

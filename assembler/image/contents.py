@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from assembler.errors import ImageError
@@ -15,6 +16,7 @@ from assembler.image.pack import CHUNK, pack
 from assembler.layer.codecs import codec_of
 from assembler.layer.codecs.codec import Compressor
 from assembler.layer.decompress import decompress
+from assembler.layer.pieces import Pieces, Tapped
 from assembler.model import media
 from assembler.model.digest import Digest
 from assembler.model.node import Kind
@@ -23,7 +25,6 @@ from assembler.model.oci import Descriptor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.image.blob import BlobWriter
     from assembler.image.store import BlobStore
     from assembler.layer.read import Member
 
@@ -71,7 +72,8 @@ class Contents:
         name = self._resolve(name)
         if name not in self._layers:
             # So small and odd a layer that nothing showed it to be one.
-            self._layers[name] = self._store(_Passing(self.document(name), iter(())), name)
+            data = self.document(name)
+            self._layers[name] = self._store(data[:4], iter((data,)), name)
         return self._layers[name]
 
     def store_as_it_is(self, name: str, blob: Descriptor) -> None:
@@ -119,7 +121,7 @@ class Contents:
         while len(first) < _SNIFFED and (chunk := next(chunks, b"")):
             first += chunk
         if member.size > _SMALL or _looks_like_layer(first):
-            self._layers[name] = self._store(_Passing(first, chunks), name)
+            self._layers[name] = self._store(first[:4], chain((first,), chunks), name)
             return
         self._small_total += member.size
         if self._small_total > _SMALL_TOTAL:
@@ -127,44 +129,21 @@ class Contents:
         self._documents[name] = first + b"".join(chunks)
         _check_name(name, Digest.of(self._documents[name]))
 
-    def _store(self, source: _Passing, name: str) -> StoredLayer:
+    def _store(self, head: bytes, pieces: Iterator[bytes], name: str) -> StoredLayer:
         """A layer as a blob: its own bytes when it is compressed, else those of a fresh compressor."""
-        codec = codec_of(source.head)
+        codec = codec_of(head)
         if codec.decoder is None:
-            return StoredLayer(*pack(source, self._layout, self._new_compressor(), partial(_check_name, name)))
-        plain = hashlib.sha256()
-        with self._layout.new_blob() as blob:
-            source.copy = blob
-            packed = decompress(source)
+            return StoredLayer(*pack(Pieces(pieces), self._layout, self._new_compressor(), partial(_check_name, name)))
+        plain, stored = hashlib.sha256(), hashlib.sha256()
+        with self._layout.new_blob(hashed=False) as blob:
+            packed = decompress(Tapped(Pieces(pieces), stored.update, blob.write))
             while chunk := packed.read(CHUNK):
                 plain.update(chunk)
-            _check_name(name, source.digest())
-            digest = blob.commit()
+            digest = Digest("sha256", stored.hexdigest())
+            _check_name(name, digest)
+            blob.commit(digest)
         descriptor = Descriptor(media.OCI_LAYER + codec.suffix, digest, blob.size)
         return StoredLayer(descriptor, Digest("sha256", plain.hexdigest()))
-
-
-class _Passing:
-    """A member's bytes as a stream that hashes what passes, and can copy it."""
-
-    def __init__(self, first: bytes, rest: Iterator[bytes]) -> None:
-        self.head = first[:4]
-        self.copy: BlobWriter | None = None
-        self._ready = memoryview(first)
-        self._rest = rest
-        self._sha256 = hashlib.sha256()
-
-    def read(self, size: int, /) -> bytes:
-        if not self._ready:
-            self._ready = memoryview(next(self._rest, b""))
-        piece, self._ready = bytes(self._ready[:size]), self._ready[size:]
-        self._sha256.update(piece)
-        if self.copy is not None:
-            self.copy.write(piece)
-        return piece
-
-    def digest(self) -> Digest:
-        return Digest("sha256", self._sha256.hexdigest())
 
 
 def _looks_like_layer(first: bytes) -> bool:

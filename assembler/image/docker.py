@@ -8,7 +8,6 @@ from assembler.errors import ImageError
 from assembler.image.image import parse_image
 from assembler.layer.codecs import CODECS
 from assembler.model import media
-from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor, canonical_json
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def as_docker(image: Image) -> Image:
         "layers": [layer.to_json() for layer in layers],
     }
     data = canonical_json(manifest)
-    return parse_image(Descriptor(media.DOCKER_MANIFEST, Digest.of(data), len(data)), data, image.config_bytes)
+    return parse_image(Descriptor.of(media.DOCKER_MANIFEST, data), data, image.config_bytes)
 
 
 def _layer(layer: Descriptor) -> Descriptor:

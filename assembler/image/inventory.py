@@ -9,6 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from assembler.errors import ImageError
+from assembler.image.blob import blob_path
 from assembler.image.store import real_files
 from assembler.layer.findings import Finding, Severity
 from assembler.model.digest import Digest
@@ -144,11 +145,7 @@ class Inventory:
 
     def unreferenced(self) -> None:
         for digest in sorted(self.sizes.keys() - self._reached):
-            self._note("warning", where_of(digest), f"{self.sizes[digest]} bytes that no image refers to")
-
-
-def where_of(digest: Digest) -> str:
-    return f"blobs/{digest.algorithm}/{digest.hex}"
+            self._note("warning", blob_path(digest), f"{self.sizes[digest]} bytes that no image refers to")
 
 
 def reason(error: ImageError | OSError) -> str:

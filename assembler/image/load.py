@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assembler.errors import ImageError, UsageError
 from assembler.image import document
 from assembler.image.artifact import LAYERS
+from assembler.image.blob import blob_path
 from assembler.image.contents import HINT, Contents, NewCompressor, StoredLayer
 from assembler.image.documents import Document
 from assembler.image.image import Image, image_of
@@ -105,10 +106,10 @@ class _Archive:
         """``docker save`` 25.0 wrote manifests whose layers are not in order, and some without all of them."""
         if entry.media_type not in media.MANIFESTS:
             return False
-        config, *layers = Document(entry, self._contents.document(_path(entry.digest))).blobs()
+        config, *layers = Document(entry, self._contents.document(blob_path(entry.digest))).blobs()
         for saved in self._saved:
             if Digest.of(self._contents.document(saved.config)) == config.digest:
-                ours = [self._blob_of(_path(layer.digest)) for layer in layers]
+                ours = [self._blob_of(blob_path(layer.digest)) for layer in layers]
                 return ours != [self._blob_of(name) for name in saved.layers]
         return False
 
@@ -130,7 +131,7 @@ class _Archive:
             return descriptor
         if not depth:
             raise ImageError(f"{descriptor.digest} stands in an index of indexes of indexes", hint=HINT)
-        found = Document(descriptor, self._contents.document(_path(descriptor.digest)))
+        found = Document(descriptor, self._contents.document(blob_path(descriptor.digest)))
         value = self._index(found, depth) if found.is_index else self._manifest(found)
         data = found.data if value == found.value else canonical_json(value)
         stored = self._layout.put_bytes(str(value.get("mediaType", descriptor.media_type)), data)
@@ -140,7 +141,7 @@ class _Archive:
 
     def _index(self, found: Document, depth: int) -> dict[str, Any]:
         """Images that the archive leaves out stay in the index: it is the same one as where they are."""
-        here = [child for child in found.children() if self._contents.holds(_path(child.digest))]
+        here = [child for child in found.children() if self._contents.holds(blob_path(child.digest))]
         new = {child.digest: self._document(child, depth - 1) for child in here}
         changed = {str(old): str(stored.digest) for old, stored in new.items() if old != stored.digest}
         if not changed:
@@ -155,10 +156,10 @@ class _Archive:
                 self._verbatim(blob)
             return found.value
         self._verbatim(config)
-        held = [self._contents.holds(_path(layer.digest)) for layer in layers]
-        stored = [self._contents.layer(_path(layer.digest)) if here else None
+        held = [self._contents.holds(blob_path(layer.digest)) for layer in layers]
+        stored = [self._contents.layer(blob_path(layer.digest)) if here else None
                   for layer, here in zip(layers, held, strict=True)]
-        _check_diff_ids(image_of(found, self._contents.document(_path(config.digest))), stored)
+        _check_diff_ids(image_of(found, self._contents.document(blob_path(config.digest))), stored)
         now = [self._now(layer, one) for layer, one in zip(layers, stored, strict=True)]
         return found.value if now == layers else _with_layers(found, now)
 
@@ -174,8 +175,8 @@ class _Archive:
 
     def _verbatim(self, blob: Descriptor) -> None:
         """Whatever it is, as it is. What is not here may be in a registry, or missing: others say so."""
-        if self._contents.holds(_path(blob.digest)):
-            self._contents.store_as_it_is(_path(blob.digest), blob)
+        if self._contents.holds(blob_path(blob.digest)):
+            self._contents.store_as_it_is(blob_path(blob.digest), blob)
 
     def _of_saved(self, saved: _Saved) -> Descriptor:
         """The manifest of an image for which the archive has none."""
@@ -185,7 +186,7 @@ class _Archive:
         manifest = {"schemaVersion": 2, "mediaType": media.OCI_MANIFEST, "config": described.to_json(),
                     "layers": [layer.descriptor.to_json() for layer in layers]}
         data = canonical_json(manifest)
-        stored = Descriptor(media.OCI_MANIFEST, Digest.of(data), len(data))
+        stored = Descriptor.of(media.OCI_MANIFEST, data)
         _check_diff_ids(image_of(Document(stored, data), config), layers)
         return self._layout.put_bytes(media.OCI_MANIFEST, data)
 
@@ -241,7 +242,3 @@ def _references(tags: Iterable[str]) -> tuple[Reference, ...]:
 
 def _are_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _path(digest: Digest) -> str:
-    return f"blobs/{digest.algorithm}/{digest.hex}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from assembler.errors import ImageError
 from assembler.files import sync_directory
 from assembler.image import document
-from assembler.image.blob import BlobWriter, no_room
+from assembler.image.blob import BlobWriter, blob_path, no_room
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor
 
@@ -33,7 +33,7 @@ class BlobStore:
         return BlobWriter(self.root, algorithm, hashed=hashed)
 
     def put_bytes(self, media_type: str, data: bytes) -> Descriptor:
-        descriptor = Descriptor(media_type, Digest.of(data), len(data))
+        descriptor = Descriptor.of(media_type, data)
         if not self.has(descriptor):
             with self.new_blob() as blob:
                 blob.write(data)
@@ -41,7 +41,7 @@ class BlobStore:
         return descriptor
 
     def path(self, digest: Digest) -> Path:
-        return self.root / "blobs" / digest.algorithm / digest.hex
+        return self.root / blob_path(digest)
 
     def has(self, descriptor: Descriptor) -> bool:
         """Whether a blob of this digest and size is there. Its bytes are not hashed; ``verify`` does."""
@@ -53,7 +53,7 @@ class BlobStore:
 
     def open_blob(self, digest: Digest) -> BinaryIO:
         try:
-            return self._open(Path("blobs", digest.algorithm, digest.hex))
+            return self._open(Path(blob_path(digest)))
         except FileNotFoundError:
             raise ImageError(f"the layout {self.root} has no blob {digest}",
                              hint="The layout is not complete; copy or build it again.") from None

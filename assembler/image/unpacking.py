@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.errors import ImageError
 from assembler.image.artifact import LAYERS
-from assembler.image.inventory import Findings, reason, where_of
+from assembler.image.blob import blob_path
+from assembler.image.inventory import Findings, reason
 from assembler.layer.check import check_layer
 from assembler.layer.decompress import decompress
 from assembler.layer.paths import Files
@@ -42,7 +43,7 @@ def check_layers(store: BlobStore, layers: Sequence[Layer], findings: Findings) 
         if layer.blob is None:
             below.forget()
             continue
-        where = where_of(layer.blob.digest)
+        where = blob_path(layer.blob.digest)
         try:
             with store.open_blob(layer.blob.digest) as file:
                 _check(file, layer.blob, layer.diff_id, below, findings)
@@ -52,7 +53,7 @@ def check_layers(store: BlobStore, layers: Sequence[Layer], findings: Findings) 
 
 
 def _check(file: Readable, blob: Descriptor, diff_id: Digest | None, below: Files, findings: Findings) -> None:
-    packed, where = decompress(file), where_of(blob.digest)
+    packed, where = decompress(file), blob_path(blob.digest)
     if packed.codec != LAYERS.get(blob.media_type, packed.codec):
         findings.note("error", where, f"its type is {blob.media_type}, its compression {packed.codec}")
     plain = _Hashed(packed, diff_id.algorithm if diff_id is not None else "sha256")

@@ -14,9 +14,10 @@ from assembler.errors import ImageError
 from assembler.image import document, spec
 from assembler.image.annotations import DOCKER_ATTESTATION, FULL_NAME, REF_NAME
 from assembler.image.artifact import LAYERS, is_elsewhere, signed_statement
+from assembler.image.blob import blob_path
 from assembler.image.choose import platform_of
 from assembler.image.config import count_layers
-from assembler.image.inventory import Findings, Inventory, reason, where_of
+from assembler.image.inventory import Findings, Inventory, reason
 from assembler.image.layout import INDEX_CAP
 from assembler.image.listing import called
 from assembler.image.origins import origins
@@ -68,7 +69,7 @@ class _Mention:
     is_thin: bool
 
     def to(self, descriptor: Descriptor) -> _Mention:
-        return _Mention(descriptor, where_of(self.descriptor.digest), self.depth + 1, self.is_thin)
+        return _Mention(descriptor, blob_path(self.descriptor.digest), self.depth + 1, self.is_thin)
 
 
 class _LayoutCheck:
@@ -165,15 +166,15 @@ class _LayoutCheck:
             kind = "an index" if model is spec.Index else "a manifest"
             self._note("error", mention.where, f"{digest} is {kind}, and not {said or 'of no type'}")
         elif value.get("mediaType", said) != said:
-            self._note("error", where_of(digest), f"it says it is {value['mediaType']!r}, its descriptor {said!r}")
-        self._problems(value, model, where_of(digest))
+            self._note("error", blob_path(digest), f"it says it is {value['mediaType']!r}, its descriptor {said!r}")
+        self._problems(value, model, blob_path(digest))
         if subject := spec.descriptor(value.get("subject")):
             self._blobs.spare(subject.digest)
         if model is spec.Manifest:
             self._manifest(value, mention)
             return []
         if mention.depth >= _DEPTH:
-            self._note("error", where_of(digest), "is an index of an index of an index, which imgasm does not read")
+            self._note("error", blob_path(digest), "is an index of an index of an index, which imgasm does not read")
         return [mention.to(entry) for entry in spec.descriptors(value.get("manifests")) if entry is not None]
 
     def _json(self, digest: Digest, cap: int, *, is_quiet: bool = False) -> Json | None:
@@ -181,13 +182,13 @@ class _LayoutCheck:
             return document.parse(self._blobs.read(digest, cap), "it")
         except ImageError as error:
             if not is_quiet:
-                self._note("error", where_of(digest), error.message)
+                self._note("error", blob_path(digest), error.message)
             return None
 
     # Images
 
     def _manifest(self, manifest: Json, mention: _Mention) -> None:
-        where = where_of(mention.descriptor.digest)
+        where = blob_path(mention.descriptor.digest)
         config, layers = spec.descriptor(manifest.get("config")), spec.descriptors(manifest.get("layers"))
         has_config = config is not None and self._blobs.use(config, where)
         whole = self._present(layers, where, mention.is_thin)
@@ -198,7 +199,7 @@ class _LayoutCheck:
         self._images += 1
         value = self._json(config.digest, document.CONFIG_CAP) if has_config and config is not None else None
         if value is not None and config is not None:
-            self._config(value, len(layers), where_of(config.digest))
+            self._config(value, len(layers), blob_path(config.digest))
             self._platforms[mention.descriptor.digest] = Platform(
                 *(spec.text(value.get(key)) for key in ("os", "architecture", "variant"))
             )
@@ -237,7 +238,7 @@ class _LayoutCheck:
             why = f"it is {statement}"
         if why is None:
             return True
-        where = where_of(mention.descriptor.digest)
+        where = blob_path(mention.descriptor.digest)
         if holds_layers:
             self._note("error", where, f"engines see no image in it, because {why}; yet its layers are an image's")
             return True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.errors import ImageError
 from assembler.layer import fields
-from assembler.layer.entry import WHITEOUT_PREFIX, Entry
+from assembler.layer.entry import WHITEOUT_PREFIX, Entry, hidden_by
 from assembler.layer.findings import Notes
 from assembler.layer.header import CAPABILITY, header
 from assembler.layer.read import BLOCK
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from assembler.layer.paths import Files
     from assembler.layer.read import Member, Readable
 
-_OPAQUE: Final = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
 _LARGEST_ID: Final = (1 << 32) - 2
 _OVERLAY: Final = (b"trusted.overlay.", b"user.overlay.")
 _SELINUX: Final = b"security.selinux"
@@ -64,13 +63,13 @@ class _LayerCheck:
         except ImageError as error:
             self._note("error", error.message, member.name)
         path = member.path
-        folder, _, name = path.rpartition(b"/")
+        folder, hidden = path.rpartition(b"/")[0], hidden_by(path)
         if folder.startswith(WHITEOUT_PREFIX) or b"/" + WHITEOUT_PREFIX in folder:
             self._note("error", "a directory has the name of a whiteout", path)
-        if name.startswith(WHITEOUT_PREFIX):
-            self._whiteout(member, path, name)
-        else:
+        if hidden is None:
             self._entry(member, path)
+        else:
+            self._whiteout(member, path, hidden[1])
 
     def _is_inside(self, member: Member) -> bool:
         names = [member.name, member.linkname] if member.is_link else [member.name]
@@ -126,7 +125,7 @@ class _LayerCheck:
                 return True
         return False
 
-    def _whiteout(self, member: Member, path: bytes, name: bytes) -> None:
+    def _whiteout(self, member: Member, path: bytes, hidden: bytes | None) -> None:
         if member.kind is not Kind.REGULAR or member.is_link or member.size:
             self._note("warning", "a whiteout is not an empty file", path)
         if member.mode or member.uid or member.gid or member.mtime:
@@ -134,9 +133,8 @@ class _LayerCheck:
         folder, slash, _ = path.rpartition(b"/")
         directory = self._layer.make(folder)
         directory.holds = True
-        hidden = name.removeprefix(WHITEOUT_PREFIX)
-        known, hides = (self._opaque, folder) if name == _OPAQUE else (self._whiteouts, folder + slash + hidden)
-        if name == _OPAQUE:
+        known, hides = (self._opaque, folder) if hidden is None else (self._whiteouts, folder + slash + hidden)
+        if hidden is None:
             directory.is_opaque = True
         elif hidden in (b"", b".", b"..") or hidden.startswith(WHITEOUT_PREFIX):
             self._note("error", "a whiteout that names nothing", path)

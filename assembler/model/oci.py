@@ -29,6 +29,10 @@ class Descriptor:
     extra: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
+    def of(cls, media_type: str, data: bytes) -> Descriptor:
+        return cls(media_type, Digest.of(data), len(data))
+
+    @classmethod
     def from_json(cls, value: Any) -> Descriptor:
         try:
             rest = dict(value)

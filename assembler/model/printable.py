@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 
-def printable(text: str) -> str:
-    """``text`` on one line, as it is where all of it is printable, else with everything but ASCII escaped."""
-    return text if text.isprintable() else ascii(text)[1:-1]
+def printable(text: str, *, keep: str = "", instead: str | None = None) -> str:
+    """``text`` without anything that a terminal or a browser obeys, but for the characters in ``keep``.
+
+    For each such character there is its escape sequence in Python, or ``instead``.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else _escaped(char, instead) for char in text)
+
+
+def _escaped(char: str, instead: str | None) -> str:
+    return ascii(char)[1:-1] if instead is None else instead

@@ -92,5 +92,5 @@ def _filled_by(engine: Engine, held: HeldImage, store: Layout, progress: Progres
 def _with_layers(image: Image, layers: Mapping[Digest, Descriptor]) -> Image:
     manifest = {**image.manifest, "layers": [layers[diff_id].to_json() for _, diff_id in image.layers]}
     data = canonical_json(manifest)
-    descriptor = Descriptor(image.descriptor.media_type, Digest.of(data), len(data))
+    descriptor = Descriptor.of(image.descriptor.media_type, data)
     return image_of(Document(descriptor, data), image.config_bytes)

@@ -17,7 +17,7 @@ from assembler.image.documents import Document, blobs_of, closure
 from assembler.image.image import Image, descend, image_of, refuse_artifact
 from assembler.image.listing import named, references
 from assembler.image.origins import missing, told_origins
-from assembler.layer.pieces import Pieces
+from assembler.layer.pieces import Pieces, Tapped
 from assembler.model.digest import Digest
 from assembler.model.oci import Descriptor
 from assembler.model.size import human
@@ -250,18 +250,13 @@ class HeldImage:
         return replace(self, store=store)
 
 
-class _Checked:
+class _Checked(Tapped):
     """A blob's bytes, which must be what the descriptor says when all of them were read."""
 
     def __init__(self, stream: Readable, blob: Descriptor) -> None:
-        self._stream = stream
         self._blob = blob
         self._hash = hashlib.new(blob.digest.algorithm)
-
-    def read(self, size: int, /) -> bytes:
-        data = self._stream.read(size)
-        self._hash.update(data)
-        return data
+        super().__init__(stream, self._hash.update)
 
     def finish(self) -> None:
         while self.read(1 << 20):

@@ -14,7 +14,7 @@ from assembler.errors import RegistryError
 from assembler.model.reference import DOCKER_HUB
 from assembler.registry.authfile import HUB_KEY
 from assembler.registry.credentials import Credential
-from assembler.registry.responses import printable
+from assembler.registry.responses import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ class Helper:
             raise RegistryError(f"{self.program} {verb} gave no answer in {_TIMEOUT:.0f} s") from error
 
     def _failed(self, verb: str, done: subprocess.CompletedProcess[bytes]) -> RegistryError:
-        said = printable((done.stdout or done.stderr).decode(errors="replace"))
+        said = excerpt((done.stdout or done.stderr).decode(errors="replace"))
         return RegistryError(f"{self.program} {verb} failed with status {done.returncode}: {said}")
 
 

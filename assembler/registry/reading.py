@@ -32,7 +32,7 @@ def fetch_manifest(repository: Repository, identifier: str) -> Document:
         descriptor = Descriptor(media_type, digest, len(reply.body))
         check_bytes(descriptor, reply.body)
         return Document(descriptor, reply.body)
-    descriptor = Descriptor(media_type, Digest.of(reply.body), len(reply.body))
+    descriptor = Descriptor.of(media_type, reply.body)
     said, actual = reply.headers.get("Docker-Content-Digest", ""), descriptor.digest
     if said.startswith("sha256:") and said != str(actual):  # too many registries get this header wrong
         repository.warn(f"{repository.name}:{identifier} is {actual}, although the registry says {said[:80]}.")

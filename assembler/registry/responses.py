@@ -12,6 +12,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assembler.errors import RegistryError
+from assembler.model.printable import printable
 from assembler.registry.location import redact
 
 ERROR_BODY_CAP: Final = 64 * 1024
@@ -53,8 +54,8 @@ class Refused(RegistryError):
         return named or self.status in _TEMPORARY_STATUSES
 
     def _sentence(self) -> str:
-        said = "; ".join(f"{printable(error.code)}: {printable(error.message)}" for error in self.errors)
-        said = said or printable(self.reply.body.decode("utf-8", "replace"))
+        said = "; ".join(f"{excerpt(error.code)}: {excerpt(error.message)}" for error in self.errors)
+        said = said or excerpt(self.reply.body.decode("utf-8", "replace"))
         reason = httpx.codes.get_reason_phrase(self.status)
         asked = f"{self.reply.method} {redact(self.reply.url)}"
         return f"The registry answered {asked} with {self.status} {reason}".rstrip() + (f" ({said})" if said else "")
@@ -79,9 +80,9 @@ def _read_errors(body: bytes) -> list[ErrorItem]:
         return []
 
 
-def printable(text: str) -> str:
-    """Foreign text on one line: no control characters that a terminal would obey, at most 300 characters."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+def excerpt(text: str) -> str:
+    """Foreign text on one line, at most 300 characters of it."""
+    line = " ".join(printable(text, instead=" ").split())
     return line if len(line) <= _TEXT_CAP else f"{line[:_TEXT_CAP]}..."
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from assembler.model.printable import printable
 from assembler.model.size import human
-from assembler.report.part import Part, printable
+from assembler.report.part import Part
 from assembler.report.text import columns, draw, section
 
 if TYPE_CHECKING:

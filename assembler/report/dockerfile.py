@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Self
 
+from assembler.model.printable import printable
 from assembler.model.size import human
-from assembler.report.part import Part, counted, printable
+from assembler.report.part import Part, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,8 +17,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
+from assembler.model.printable import printable
 from assembler.report import palette
-from assembler.report.part import printable
 from assembler.report.svg import timeline_svg
 
 if TYPE_CHECKING:

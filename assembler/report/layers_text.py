@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from assembler.model.printable import printable
 from assembler.model.size import human
-from assembler.report.part import counted, printable
+from assembler.report.part import counted
 from assembler.report.text import columns, draw, hint_rows, listing, section, size_or_blank
 
 if TYPE_CHECKING:

@@ -16,11 +16,6 @@ def path_text(path: bytes) -> str:
     return "/" + path.decode("utf-8", "backslashreplace")
 
 
-def printable(text: str) -> str:
-    """``text`` without anything that a terminal or a browser obeys: file names may hold escape sequences."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
 def counted(number: int, noun: str) -> str:
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     return f"{number} {noun if number == 1 else plural}"

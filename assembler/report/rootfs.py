@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assembler.errors import ImageError
-from assembler.layer.entry import WHITEOUT_PREFIX
+from assembler.layer.entry import hidden_by
 from assembler.layer.read import read_tar
 from assembler.model.node import Kind
 from assembler.report.kinds import HEAD, kind_of
@@ -30,7 +30,6 @@ _KEPT: Final = (b"var/lib/dpkg/info/", b"lib/apk/db/", b"usr/lib/apk/db/")
 _KEPT_MOST: Final = 64 << 20
 """Package databases are kept as they pass by, up to this many bytes."""
 
-OPAQUE: Final = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
 _WORTH_HASHING: Final = 4096
 
 
@@ -72,11 +71,11 @@ class Rootfs:
         for member in read_tar(stream):
             self._count(len(member.name))
             path = member.path
-            directory, _, name = path.rpartition(b"/")
-            if name == OPAQUE or name.startswith(WHITEOUT_PREFIX):
+            hidden = hidden_by(path)
+            if hidden is not None:
                 if path not in done:
                     done.add(path)
-                    self._white_out(directory, name, layer)
+                    self._white_out(*hidden, layer)
                 continue
             file = self._add(member, path, layer)
             if consumed is not None and file is not None:
@@ -183,13 +182,13 @@ class Rootfs:
             directory = found
         return directory, name
 
-    def _white_out(self, directory: bytes, name: bytes, layer: int) -> None:
+    def _white_out(self, directory: bytes, name: bytes | None, layer: int) -> None:
         """Hides what lower layers have there, and nothing of ``layer`` itself."""
         found = self.find(directory)
         if not isinstance(found, dict):
             return
         prefix = directory + b"/" if directory else b""
-        for hidden in list(found) if name == OPAQUE else [name.removeprefix(WHITEOUT_PREFIX)]:
+        for hidden in list(found) if name is None else [name]:
             self._drop(found, hidden, prefix + hidden, layer)
 
     def _drop(self, parent: Directory, name: bytes, path: bytes, spare: int | None) -> None:

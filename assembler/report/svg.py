@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from assembler.model.printable import printable
 from assembler.model.size import human
 from assembler.report import timeline
 from assembler.report.dockerfile import HEADING, ONE_STAGE, two_stages
 from assembler.report.palette import color, ink
-from assembler.report.part import printable
 from assembler.report.treemap import Box, Cell, cells, tree_of
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from assembler.model.printable import printable
 from assembler.model.size import human
 from assembler.report.dockerfile import HEADING, ONE_STAGE, two_stages
-from assembler.report.part import counted, printable
+from assembler.report.part import counted
 from assembler.report.text import columns, draw, duration, hint_rows, listing, section, size_or_blank
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from assembler.model.printable import printable
 from assembler.model.size import human
-from assembler.report.part import counted, printable
+from assembler.report.part import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

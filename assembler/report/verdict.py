@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from assembler.model.printable import printable
 from assembler.model.size import human
 from assembler.report.dockerfile import HEADING, ONE_STAGE, two_stages
-from assembler.report.part import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
+from assembler.files import put_in_place
+
 _CHUNK: Final = 1024 * 1024
 _MOST_AT_ONCE: Final = 1 << 30
 _NOT_IN_THE_KERNEL: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -86,8 +88,7 @@ class Partial:
 
     def move_to(self, path: Path) -> None:
         self._file.flush()
-        os.fsync(self._file.fileno())
-        os.replace(self._path, path)
+        put_in_place(self._file.fileno(), self._path, path, None)
         self._validator_path.unlink(missing_ok=True)
 
     def discard(self) -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from assembler.model.printable import printable
 from assembler.model.usage import StepUsage
-from assembler.report.part import printable
 from assembler.report.record import BuildRecord, RecipeName
 from assembler.report.table import duration, render
 

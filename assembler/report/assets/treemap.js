@@ -1,4 +1,5 @@
 // The layer as rectangles on a canvas: d3-hierarchy lays out, only what is large enough to be seen.
+// It is laid out here, and not by treemap.py, because it changes with the window and with the directory that is open.
 
 const SMALLEST = 24; // square pixels
 const TITLE = 16; // pixels of a directory's name above what it holds
