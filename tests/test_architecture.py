@@ -79,6 +79,23 @@ def _imported(path: Path, modules: Container[str]) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
 
 
+ONE_ROOM = {
+    "how a file gets its name at once, and for good": (r"os\.(replace|rename|fsync)\(", "files.py"),
+    "where a blob lies": (r"blobs/\{\w+\.algorithm", "image/blob.py"),
+    "what a descriptor of bytes says": (r"Descriptor\([^()]*Digest\.of\(", None),
+    "what is printed of foreign text": (r"\bchar\.isprintable\(\)", "model/printable.py"),
+    "how a whiteout is named": (r'b"\.wh|\.opq"', "layer/entry.py"),
+}
+
+
+@pytest.mark.parametrize("what", ONE_ROOM)
+def test_a_rule_stands_in_one_room(what: str) -> None:
+    pattern, home = ONE_ROOM[what]
+    rooms = {str(path.relative_to(ROOT / "assembler")) for path in SOURCES
+             if re.search(pattern, path.read_text(encoding="utf-8"))}  # fmt: skip
+    assert rooms == ({home} if home is not None else set())
+
+
 def test_only_the_command_line_reads_environment_and_clock() -> None:
     """Below cli, time and environment arrive as arguments (DESIGN: "How data flows")."""
     forbidden = re.compile(r"os\.environ|os\.getenv|time\.time\(|datetime\.now|sys\.argv|sys\.exit|(?<!\.)\bprint\(")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.changeset.tree import Finding, ancestors
 from assembler.errors import ChangesetError
+from assembler.layer.entry import WHITEOUT_PREFIX
 from assembler.layer.header import is_storable
 from assembler.model.node import Kind, shown
 
@@ -131,7 +132,7 @@ def _is_kept(path: bytes, keep: Rules, result: Wish) -> bool:
 
 def _is_storable(path: bytes, node: Node, result: Wish) -> bool:
     """Whether a layer can hold it; what it can't is told of. ChangesetError for a name that means something else."""
-    if b".wh." in path and not all(map(is_storable, path.split(b"/"))):
+    if WHITEOUT_PREFIX in path and not all(map(is_storable, path.split(b"/"))):
         raise ChangesetError(
             f"{shown(path)} can't be stored in a layer: names that begin with .wh. mean removals there",
             hint="Rename it in a step, or prune it.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.errors import ImageError
 from assembler.image import document
+from assembler.image.blob import blob_path
 from assembler.image.pack import CHUNK, pack
 from assembler.layer.codecs import codec_of
 from assembler.layer.codecs.codec import Compressor
@@ -153,6 +154,6 @@ def _looks_like_layer(first: bytes) -> bool:
 
 def _check_name(name: str, digest: Digest) -> None:
     """A file under blobs/ must be what its name says."""
-    folder, _, hexadecimal = name.rpartition("/")
-    if folder == f"blobs/{digest.algorithm}" and hexadecimal != digest.hex:
+    is_blob = posixpath.dirname(name) == posixpath.dirname(blob_path(digest))
+    if is_blob and name != blob_path(digest):
         raise ImageError(f"{name} in the archive is not what its name says: its bytes are {digest}", hint=HINT)
