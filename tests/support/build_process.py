@@ -14,6 +14,7 @@ from typing import cast
 from assembler.engine.connect import connect
 from assembler.engine.container import ContainerSpec
 from assembler.engine.info import Name
+from assembler.engine.step import Command
 
 
 class Terminated(BaseException):
@@ -29,7 +30,7 @@ def main(engine: str, image: str, build: str) -> None:
     spec = ContainerSpec(image, build, network="none", scratch=(PurePosixPath("/scratch"),))
     try:
         with connect(cast(Name, engine)).session(spec) as session:
-            session.run(["/bin/sh", "-c", "echo started; sleep 1000"], name="endless", env={},
+            session.run(Command("endless", ["/bin/sh", "-c", "echo started; sleep 1000"], {}),
                         on_output=lambda line: print(line, flush=True))  # noqa: T201
     except (Terminated, KeyboardInterrupt):
         sys.exit(99)

@@ -82,7 +82,8 @@ def podman(directory: Path) -> Iterator[Engine]:
     containers.write_text('[containers]\ndefault_ulimits = ["nofile=8192:8192", "nproc=8192:8192"]\n'
                           f'[engine]\nruntime = "runc"\ntmp_dir = "{directory}/tmp"\nlock_type = "file"\n')
     storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{directory}/data"\nrunroot = "{directory}/run"\n')
-    with environment({"CONTAINERS_CONF": str(containers), "CONTAINERS_STORAGE_CONF": str(storage)}):
+    with environment({"CONTAINERS_CONF": str(containers), "CONTAINERS_STORAGE_CONF": str(storage),
+                      "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}):  # podman 5 says it at each step
         try:
             yield connect("podman")
         finally:
