@@ -99,10 +99,11 @@ def open_image(
     localhost/motd:latest
     """
     from assembler.places.open import open_place
+    from assembler.places.presence import named_place
 
     with ExitStack() as stack:
         with own_errors():
-            found = stack.enter_context(open_place(_place(place, Place.parse), world, "gzip"))
+            found = stack.enter_context(open_place(_place(place, named_place), world, "gzip"))
             wanted = Platform.parse(platform) if isinstance(platform, str) else platform
             image = found.one(name, wanted or world.platform)
             image = image if wanted is None else image.for_platform(wanted)

@@ -37,6 +37,20 @@ class Progress(Protocol):
         """A bar that lives as long as the context. ``total`` in ``unit``; None when it can't be known."""
 
 
+@contextmanager
+def line_by_line(progress: Progress, label: str) -> Iterator[Callable[[str], None]]:
+    """A program that runs: the yielded function takes each line that it prints, and the last one stands beside
+    ``label`` meanwhile."""
+    with progress.task(label, unit="lines") as task:
+
+        def on_line(line: str) -> None:
+            progress.output(line)
+            task.note(line)
+            task.advance(1)
+
+        yield on_line
+
+
 class MaskedProgress:
     """Another progress, to which every text goes through ``mask`` first."""
 

@@ -60,12 +60,13 @@ def copy(
     """
     from assembler.commands.copy import copy
     from assembler.model.place import Place
+    from assembler.places.presence import named_place
     from assembler.places.put import PutOptions
 
     terminal = printing.terminal()
     wanted = PutOptions(options.platform(copying.platform), copying.copy_base_layers)
     world = connection.world(terminal)
-    digest = copy(Place.parse(source), copying.image, Place.target(target), world, wanted)
+    digest = copy(named_place(source), copying.image, Place.target(target), world, wanted)
     if printing.as_json:
         emit_json(json.dumps({"target": target, "digest": str(digest)}))
     else:

@@ -106,9 +106,10 @@ class ImageChoice:
 
     def place(self, progress: Progress) -> Place:
         from assembler.model.place import Place, Store
+        from assembler.places.presence import named_place
 
         if self.what is not None:
-            return Place.parse(self.what)
+            return named_place(self.what)
         return Place(Store.LAYOUT, str(last_build(progress)))
 
 

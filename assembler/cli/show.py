@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NARROWEST: Final = 40
-_PIPE: Final = 100
-"""Columns where there is no terminal: so many that paths are seldom broken, so few that logs stay readable."""
+USUAL_WIDTH: Final = 80
+"""Columns where there is no terminal, or one that does not say."""
 
 _BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 
 class Stream(Protocol):
     def isatty(self) -> bool: ...
+    def fileno(self) -> int: ...
 
 
 def emit(text: str) -> None:
@@ -44,11 +45,15 @@ def drawn(render: Callable[[int, bool], str]) -> str:
 
 def width() -> int:
     """Of the terminal, or what COLUMNS says."""
-    return max(_NARROWEST, shutil.get_terminal_size((_PIPE, 24)).columns if _knows_width() else _PIPE)
+    known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    return max(_NARROWEST, shutil.get_terminal_size((USUAL_WIDTH, 24)).columns if known else USUAL_WIDTH)
 
 
-def _knows_width() -> bool:
-    return sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+def has_width(stream: Stream) -> bool:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns > 0
+    except OSError:
+        return False
 
 
 def is_colored(stream: Stream) -> bool:

@@ -107,16 +107,27 @@ class Terminal:
         how: dict[str, Any] = {"unit": "B", "unit_scale": True} if unit == "B" else {
             "bar_format": "{desc}  {elapsed}{postfix}"
         }  # fmt: skip
-        with tqdm(desc=_harmless(label), total=total, file=self._stream, leave=False, dynamic_ncols=True, **how) as bar:
+        known = show.has_width(self._stream)  # some terminals say that they have no columns
+        how |= {"dynamic_ncols": True} if known else {"ncols": show.USUAL_WIDTH}
+        with tqdm(desc=_harmless(label), total=total, file=self._stream, leave=False, **how) as bar:
             self._count(1)
+            over = threading.Event()
+            threading.Thread(target=_tick, args=(bar, over), daemon=True).start()
             try:
                 yield bar
             finally:
+                over.set()
                 self._count(-1)
 
     def _count(self, more: int) -> None:
         with self._lock:
             self._bars += more
+
+
+def _tick(bar: tqdm[NoReturn], over: threading.Event) -> None:
+    """The clock beside a bar goes on while nothing else moves."""
+    while not over.wait(1):
+        bar.refresh()
 
 
 class _Bar:

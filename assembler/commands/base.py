@@ -124,7 +124,12 @@ class Bases:
     def _load(self, layout: Layout, image: Image, name: str, engine: Engine) -> str:
         self._progress.say("loading the base into the engine")
         named = [(image, [Reference.parse(name)])]
-        with streamed(lambda sink: write_archive(layout, named, sink, plain_layers=True)) as archive:
+        with (
+            self._progress.task("loading the base") as task,
+            streamed(
+                lambda sink: write_archive(layout, named, sink, plain_layers=True, advance=task.advance)
+            ) as archive,
+        ):
             return engine.images.load(archive)
 
     def onto(self, image: recipe.Image, base: recipe.Base) -> HeldImage | None:

@@ -30,11 +30,12 @@ from assembler.image.cache import LayoutCache
 from assembler.image.layout import Layout
 from assembler.measure.meter import Directories, Meter
 from assembler.model.size import human
+from assembler.progress import line_by_line
 from assembler.recipe.lint import warnings
 from assembler.report.table import idle_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from assembler.changeset.capture import Capture
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from assembler.model.place import EngineName
     from assembler.model.platform import Platform
     from assembler.places.world import World
-    from assembler.progress import Progress, Task
+    from assembler.progress import Progress
     from assembler.recipe.model import Recipe, Source, Step
     from assembler.report.record import BuildRecord
     from assembler.source.fetch import Fetched
@@ -226,8 +227,8 @@ def _directories(session: Session) -> Directories:
 def _run_steps(session: Session, recipe: Recipe, meter: Meter, progress: Progress) -> None:
     for number, step in enumerate(recipe.steps, 1):
         label = f"[{number}/{len(recipe.steps)}] {step.name}"
-        with progress.task(label, unit="lines") as task, meter.step(step.name) as measured:
-            _run_step(session, recipe, step, progress, task)
+        with line_by_line(progress, label) as on_line, meter.step(step.name) as measured:
+            _run_step(session, recipe, step, on_line)
         usage = measured.usage
         if usage is not None:
             added = f", {human(usage.added)} written" if usage.added is not None else ""
@@ -236,12 +237,7 @@ def _run_steps(session: Session, recipe: Recipe, meter: Meter, progress: Progres
         refuse_what_is_lost(session, recipe, f"step {step.name!r}")
 
 
-def _run_step(session: Session, recipe: Recipe, step: Step, progress: Progress, task: Task) -> None:
-    def on_output(line: str) -> None:
-        progress.output(line)
-        task.note(line)
-        task.advance(1)
-
+def _run_step(session: Session, recipe: Recipe, step: Step, on_output: Callable[[str], None]) -> None:
     env = {**_clamp(recipe), **recipe.container.env, **step.env}
     session.run(Command(step.name, step.argv, env, step.workdir, step.user, step.timeout), on_output)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.commands.survey import survey
-from assembler.model.place import Place
 from assembler.places.open import open_place
+from assembler.places.presence import named_place
 from assembler.report.builds import Builds, is_build
 
 if TYPE_CHECKING:
@@ -26,6 +26,6 @@ def size_report(
     """
     if is_build(Path(what)):
         return Builds.load(Path(what)).only(image)
-    with open_place(Place.parse(what), world) as found:
+    with open_place(named_place(what), world) as found:
         held = found.one(image, platform).for_platform(platform)
         return survey(held, world.progress, deep=deep or not held.far_layers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from assembler.errors import ImageError, UsageError
 from assembler.image.layout import Layout
@@ -12,6 +12,7 @@ from assembler.layer.findings import Finding
 from assembler.model.place import Place, Store
 from assembler.model.printable import printable
 from assembler.places.open import open_place
+from assembler.places.presence import check_presence
 from assembler.places.put import PutOptions, put
 from assembler.places.temporary import temporary_layout
 
@@ -23,22 +24,17 @@ if TYPE_CHECKING:
     from assembler.places.world import World
     from assembler.progress import Progress
 
-WHAT: Final = (
-    "a build's directory or another OCI layout (oci:DIR:NAME for one image in it), an archive, docker-daemon:IMAGE, "
-    "containers-storage:IMAGE, or a reference in a registry"
-)
-
-
 def verify_place(what: str, name: str | None, platform: Platform | None, world: World) -> list[Finding]:
     """All findings about ``what``, or about the image called ``name`` in it.
 
     What lies in no layout is brought into one that lives no longer than this. What can't be brought there because it is
     damaged is a finding itself. ``platform`` chooses from an index in a registry.
     """
-    place = _place(what)
+    place = Place.parse(what)
     if platform is not None and place.store is not Store.REGISTRY:
         raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all is checked.")
     if place.store is Store.LAYOUT:
+        check_presence(place)
         return check_layout(place.path, world.progress, name or place.name)
     try:
         with _as_layout(place, platform, world) as layout:
@@ -49,6 +45,7 @@ def verify_place(what: str, name: str | None, platform: Platform | None, world: 
 
 @contextmanager
 def _as_layout(place: Place, platform: Platform | None, world: World) -> Iterator[Layout]:
+    check_presence(place)
     with open_place(place, world) as found:
         if found.store is not None:  # what an archive was unpacked to
             for entry in found.entries:
@@ -58,33 +55,6 @@ def _as_layout(place: Place, platform: Platform | None, world: World) -> Iterato
         with temporary_layout(world.cache) as layout:
             put(found.one(), Place(Store.LAYOUT, str(layout.root)), world, PutOptions(platform))
             yield layout
-
-
-def _place(what: str) -> Place:
-    """Where ``what`` is; a path at which nothing is must not turn into a look into Docker's registry."""
-    try:
-        place = Place.parse(what)
-    except UsageError as error:
-        raise UsageError(error.message, hint=f"WHAT is {WHAT}.") from error
-    if not _is_there(place, what):
-        raise UsageError(f"There is nothing at {what}",
-                         hint=f"WHAT is {WHAT}; docker://debian is one in Docker's own registry.")
-    return place
-
-
-def _is_there(place: Place, what: str) -> bool:
-    """Of engines and registries whether it can be: they say themselves what they do not have."""
-    if place.store is Store.LAYOUT:
-        return place.path.is_dir()
-    if place.store is Store.ARCHIVE:
-        return place.path.exists()
-    return place.store is Store.ENGINE or what.startswith("docker://") or _names_a_registry(what)
-
-
-def _names_a_registry(text: str) -> bool:
-    """``debian:12`` and ``host.example/debian`` can hardly be meant as paths; ``build/debian`` can."""
-    host, slash, _ = text.partition("/")
-    return ":" in text or "@" in text or host == "localhost" or (slash == "/" and "." in host)
 
 
 def check_layout(root: Path, progress: Progress, name: str | None = None) -> list[Finding]:

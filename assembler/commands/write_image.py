@@ -22,6 +22,7 @@ from assembler.layer.write import Layer, write_layer
 from assembler.model.node import shown
 from assembler.model.reference import Reference
 from assembler.model.size import human
+from assembler.report.part import counted
 
 if TYPE_CHECKING:
     from assembler.changeset.tree import Tree
@@ -131,7 +132,8 @@ class _Making:
         layer = _write_layer(image, result, blob, progress)
         if self.verify:
             self._prove(image, blob, tree, patterns)
-        progress.say(f"image {image.name}: {layer.entries} entries, {human(layer.descriptor.size)} compressed")
+        entries = counted(layer.entries, "entry")
+        progress.say(f"image {image.name}: {entries}, {human(layer.descriptor.size)} compressed")
         return _Draft(image, below, result, layer, blob)
 
     def _prove(self, image: Image, blob: BlobWriter, tree: Tree | None, patterns: Patterns) -> None:
@@ -140,7 +142,7 @@ class _Making:
         with blob.reread() as written, world.progress.task(f"proof of {image.name}"):
             proof = prove_layer(written, self.capture, tree, patterns, clamp=self.recipe.source_date_epoch)
         world.progress.say(
-            f"image {image.name}: proved, {proof.entries} entries for {proof.paths} paths, "
+            f"image {image.name}: proved, {counted(proof.entries, 'entry')} for {counted(proof.paths, 'path')}, "
             f"{human(proof.bytes)} of contents read again in {world.clock.monotonic() - start:.1f} s"
         )
 

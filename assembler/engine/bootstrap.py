@@ -21,9 +21,10 @@ from assembler.engine.pipe import in_memory
 from assembler.errors import EngineError
 from assembler.image.rootfs import with_empty_dev
 from assembler.model.secrets import credentials_in, without_userinfo
+from assembler.progress import line_by_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from assembler.progress import Progress
@@ -75,7 +76,8 @@ def make_rootfs(
     try:
         with made.open("wb", buffering=0) as sink:
             command = [*_bound(), *_command(program, wanted, tar, epoch)]
-            _run(command, _passwords(wanted.mirror), sink, inherit, progress)
+            with line_by_line(progress, f"mmdebstrap {wanted.suite}") as on_line:
+                _run(command, _passwords(wanted.mirror), sink, inherit, on_line)
         with made.open("rb") as source, tar.open("wb") as sink:
             with_empty_dev(source, sink, epoch)
     except BaseException:
@@ -129,8 +131,10 @@ def _is_apt_line(mirror: str | None) -> bool:
     return mirror is not None and mirror.startswith(("deb ", "deb-src "))
 
 
-def _run(command: list[str], given: bytes, sink: IO[bytes], inherit: Sequence[int], progress: Progress) -> None:
-    lines = Lines(progress.output)
+def _run(
+    command: list[str], given: bytes, sink: IO[bytes], inherit: Sequence[int], on_line: Callable[[str], None]
+) -> None:
+    lines = Lines(on_line)
     with in_memory(given) as stdin:
         process = subprocess.Popen(command, stdin=stdin, stdout=sink, stderr=subprocess.PIPE, start_new_session=True,
                                    pass_fds=inherit)

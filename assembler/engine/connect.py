@@ -9,30 +9,45 @@ from python_on_whales import ClientNotFoundError, DockerClient
 from assembler.engine.client import Engine
 from assembler.engine.info import EngineInfo, Name, read_info
 from assembler.engine.pipe import ask
+from assembler.engine.refusal import NOT_ALLOWED
 from assembler.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _NAMES: Final[tuple[Name, ...]] = ("docker", "podman")
 _HINT: Final = ("Start Docker (sudo systemctl start docker), run this with sudo if you may not use it, or let "
                 "scripts/with-engine start a private one: scripts/with-engine imgasm build ...")
 
+_NOWHERE: Final[Mapping[Name, str]] = {}
 
-def connect(name: Name | None = None, options: Sequence[str] = ()) -> Engine:
+
+def connect(name: Name | None = None, options: Sequence[str] = (), hosts: Mapping[Name, str] = _NOWHERE) -> Engine:
     """The engine called ``name``, or the first of docker and podman that answers.
 
     ``options`` are the client's own, before its command: ``--runtime runc`` for podman, ``--context`` for docker. What
-    docker and podman read from the environment (DOCKER_HOST, CONTAINERS_CONF) is honoured by themselves.
+    docker and podman read from the environment (DOCKER_HOST, CONTAINERS_CONF) is honoured by themselves. ``hosts`` says
+    of each engine which variable says where it is, as ``DOCKER_HOST=tcp://...``: that one is meant, so that no other
+    takes its place when it does not answer.
     """
     failures = []
     for candidate in (name,) if name else _NAMES:
         try:
             return _reach(candidate, options if name else ())
         except EngineError as error:
-            failures.append(error.message)
+            if candidate in hosts:
+                raise _not_there(candidate, hosts[candidate], error) from error
+            failures.append(error)
     wanted = f"{name} does not answer" if name else "no container engine answers"
-    raise EngineError(wanted, hint=_HINT, detail="\n".join(failures))
+    hint = NOT_ALLOWED if any(error.hint == NOT_ALLOWED for error in failures) else _HINT
+    raise EngineError(wanted, hint=hint, detail="\n".join(error.message for error in failures))
+
+
+def _not_there(name: Name, told: str, error: EngineError) -> EngineError:
+    variable = told.partition("=")[0]
+    hint = f"Check {variable} in the environment, or unset it to use the engine of this machine."
+    return EngineError(f"{name} does not answer at {told}", hint=NOT_ALLOWED if error.hint == NOT_ALLOWED else hint,
+                       detail=error.message)
 
 
 def _reach(name: Name, options: Sequence[str]) -> Engine:

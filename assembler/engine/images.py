@@ -13,6 +13,7 @@ from assembler.engine.refusal import refusals
 from assembler.errors import EngineError
 from assembler.model import media
 from assembler.model.platform import Platform
+from assembler.progress import line_by_line
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -54,9 +55,11 @@ class Images:
         present = self.find(reference)
         if present is not None and not refresh:
             return present
-        progress.say(f"pulling {reference}")
+        label = f"pulling {reference}"
+        progress.say(label)
         what = f"{self._engine.name} could not pull {reference}"
-        follow(self._engine.command("image", "pull", reference), progress.output, what)
+        with line_by_line(progress, label) as on_line:
+            follow(self._engine.command("image", "pull", reference), on_line, what)
         return self._inspect(reference).id
 
     def find(self, reference: str) -> str | None:

@@ -15,7 +15,10 @@ from assembler.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_REMEDIES: Final = (
+NOT_ALLOWED: Final = ("This user may not use the engine's socket. Join its group (sudo usermod -aG docker $USER, then "
+                      "log in again), use sudo, or use rootless podman (--engine podman).")
+
+_REMEDIES: Final[tuple[tuple[str, str | None], ...]] = (
     ("exec: \"/bin/sh\"", "The container is kept alive by /bin/sh; the base image has to have one."),
     ("unable to apply caps",
      "This machine may not hand out every capability, so privileged containers can't start. Set privileged = false and "
@@ -30,9 +33,11 @@ _REMEDIES: Final = (
      "crun does not work with this machine's cgroups, runc does: set runtime = \"runc\" in podman's containers.conf, "
      "or pass --runtime runc to podman."),
     ("no space left on device", "Make room on the engine's disk: imgasm clean, then docker system prune."),
-    ("permission denied while trying to connect", "Run this as root or as a member of the group docker."),
+    ("permission denied while trying to connect", NOT_ALLOWED),
+    ("connect: permission denied", NOT_ALLOWED),
     ("cannot connect to the docker daemon", "Start it, or let scripts/with-engine start a private one."),
     ("unauthorized", "Log in to the registry with the engine's own client: docker login, podman login."),
+    ("permission denied", None),  # of a file, a device, a mount: whatever it is, a login does not help
     ("denied", "Check the image's name, and log in with the engine's own client: docker login, podman login."),
     ("no such host", "Check the registry's name, and the engine's network and DNS."),
     ("no such image", "Pull it first, or check its name; the engine has no image that is called so."),

@@ -27,6 +27,11 @@ TRANSPORTS: Final = ("docker:", "oci:", "oci-archive:", "docker-archive:", "dock
 
 _ENGINES: Final[dict[str, EngineName]] = {"docker-daemon": "docker", "containers-storage": "podman"}
 
+KINDS: Final = (
+    "Name a build's directory or another OCI layout, an archive, docker-daemon:IMAGE, containers-storage:IMAGE, or a "
+    "reference in a registry."
+)
+
 
 class Store(StrEnum):
     LAYOUT = "layout"
@@ -51,17 +56,19 @@ class Place:
 
     @classmethod
     def parse(cls, text: str) -> Place:
-        """Where an image is."""
-        return cls._prefixed(text) or cls._bare(text)
+        """Where an image is. UsageError for a path at which nothing is: it is no question to Docker's registry."""
+        place = cls._prefixed(text) or cls._path(text)
+        if place is None and not _names_a_registry(text):
+            raise UsageError(f"There is nothing at {text}", hint=KINDS if _is_path(text) else _meant(text))
+        return place or cls._reference(text)
 
     @classmethod
     def target(cls, text: str) -> Place:
         """Where an image shall go: of paths that are not there yet, what ends in .tar becomes an archive."""
-        is_path = text.startswith(("/", "./", "../"))
-        prefixed = cls._prefixed(text)
-        if prefixed is not None or (not is_path and not text.endswith(".tar")) or Path(text).exists():
-            return prefixed or cls._bare(text)
-        return cls(Store.ARCHIVE if text.endswith(".tar") else Store.LAYOUT, text)
+        place = cls._prefixed(text) or cls._path(text)
+        if place is None and (_is_path(text) or text.endswith(".tar")):
+            return cls(Store.ARCHIVE if text.endswith(".tar") else Store.LAYOUT, text)
+        return place or cls._reference(text)
 
     @classmethod
     def told(cls, where: str | Path) -> Place:
@@ -95,15 +102,14 @@ class Place:
         return None
 
     @classmethod
-    def _bare(cls, text: str) -> Place:
+    def _path(cls, text: str) -> Place | None:
         path = Path(text)
         if path.is_dir():
             return cls(Store.LAYOUT, text)
-        if path.exists():
-            return cls(Store.ARCHIVE, text)
-        if text.startswith(("/", "./", "../")):
-            raise UsageError(f"There is nothing at {text}",
-                             hint="Name a layout's directory, an archive, docker-daemon:IMAGE or a reference.")
+        return cls(Store.ARCHIVE, text) if path.exists() else None
+
+    @classmethod
+    def _reference(cls, text: str) -> Place:
         return cls(Store.REGISTRY, str(Reference.parse(text)))
 
     @property
@@ -121,6 +127,24 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.where}:{self.name}" if self.name else self.where
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith(("/", "./", "../"))
+
+
+def _names_a_registry(text: str) -> bool:
+    """``debian:12`` and ``host.example/debian`` can hardly be meant as paths; ``build/debian`` can."""
+    host, slash, _ = text.partition("/")
+    named = ":" in text or "@" in text or host == "localhost" or (slash == "/" and "." in host)
+    return named and not _is_path(text)
+
+
+def _meant(text: str) -> str:
+    build = Path("build", text)
+    if build.is_dir():
+        return f"The build of that name is in {build}: name that."
+    return f"{KINDS} docker://{text} is one in Docker's own."
 
 
 def _split(text: str) -> tuple[str, str | None]:

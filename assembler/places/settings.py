@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from assembler.model.place import EngineName
     from assembler.registry.retry import Clock
 
+_PASSWORD: Final = re.compile(r"://[^/@]*:[^/@]*@")
 _ENGINES: Final[tuple[EngineName, ...]] = ("docker", "podman")
 
 
@@ -90,6 +92,18 @@ class WorldSettings:
             return shlex.split(self.environment.get(variable, ""))
         except ValueError as error:
             raise UsageError(f"{variable} cannot be read: {error}", hint="Quote it as in a shell.") from error
+
+    def engine_hosts(self) -> dict[EngineName, str]:
+        """Which variable says where an engine is, as ``DOCKER_HOST=tcp://host:2375``, without a password in it."""
+        variables: dict[EngineName, tuple[str, ...]] = {
+            "docker": ("DOCKER_HOST", "DOCKER_CONTEXT"), "podman": ("CONTAINER_HOST", "CONTAINER_CONNECTION"),
+        }  # fmt: skip
+        return {
+            engine: _PASSWORD.sub("://", f"{name}={self.environment[name]}")
+            for engine, names in variables.items()
+            for name in reversed(names)
+            if self.environment.get(name)
+        }
 
     def source_date_epoch(self) -> int | None:
         """Seconds since 1970 (reproducible-builds.org, SOURCE_DATE_EPOCH). UsageError where it is no number."""

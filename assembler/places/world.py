@@ -71,7 +71,8 @@ class World:
         from assembler.engine.connect import connect
 
         wanted = name or self.settings.engine_name()
-        return connect(wanted, self.settings.engine_options(wanted) if wanted else ())
+        options = self.settings.engine_options(wanted) if wanted else ()
+        return connect(wanted, options, self.settings.engine_hosts())
 
     @contextmanager
     def fetcher(self) -> Iterator[Fetcher]:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from assembler.model.printable import printable
 from assembler.model.size import human
 from assembler.report.part import Part
-from assembler.report.text import columns, draw, section
+from assembler.report.text import Name, columns, draw, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -145,7 +144,7 @@ def _rows(changes: tuple[Change, ...]) -> Table:
     for change in changes[:_LARGEST]:
         sizes = (human(size) if size else "" for size in (change.before, change.after))
         style = "red" if change.growth > 0 else "green"
-        table.add_row(Text(printable(change.name)), *sizes, Text(_signed(change.growth), style))
+        table.add_row(Name(change.name), *sizes, Text(_signed(change.growth), style))
     if len(changes) > _LARGEST:
         rest = changes[_LARGEST:]
         table.add_row(Text(f"and {len(rest)} more", "dim"), "", "", _signed(sum(change.growth for change in rest)))

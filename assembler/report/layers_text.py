@@ -10,7 +10,7 @@ from rich.text import Text
 from assembler.model.printable import printable
 from assembler.model.size import human
 from assembler.report.part import counted
-from assembler.report.text import columns, draw, hint_rows, listing, section, size_or_blank
+from assembler.report.text import Name, columns, draw, first_of, hint_rows, listing, section, size_or_blank
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +24,9 @@ _NAME: Final = 60
 
 def render_layers(report: LayersReport, width: int = 80, color: bool = False) -> str:
     """Lines without trailing blanks; escape sequences only with ``color``."""
-    parts: list[RenderableType] = [_headline(report), section("Layers", _layers(report))]
+    parts: list[RenderableType] = [_headline(report)]
+    if report.layers:
+        parts.append(section("Layers", _layers(report, width)))
     if report.contents is not None:
         parts += _contents(report, report.contents)
     else:
@@ -40,14 +42,17 @@ def _headline(report: LayersReport) -> Text:
     return text
 
 
-def _layers(report: LayersReport) -> Table:
-    table = columns("layer", "stored", "unpacked", "files", "wasted")
+def _layers(report: LayersReport, width: int) -> Table:
+    """Without the columns on the right for which there is no room."""
+    room = max(1, (width - 20) // 10)
+    table = columns("layer", *("stored", "unpacked", "files", "wasted")[:room])
     for index, layer in enumerate(report.layers):
         name = printable(report.layer_name(index))
-        short = name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+        short = name if len(name) <= _NAME else f"{name[: _NAME - 4]} ..."
         files = "" if layer.files is None else str(layer.files)
         wasted = size_or_blank(layer.wasted) if layer.wasted else ""
-        table.add_row(Text(short), human(layer.compressed), size_or_blank(layer.uncompressed), files, wasted)
+        figures = (human(layer.compressed), size_or_blank(layer.uncompressed), files, wasted)
+        table.add_row(Name(short), *figures[:room])
     return table
 
 
@@ -57,11 +62,12 @@ def _contents(report: LayersReport, contents: Contents) -> list[RenderableType]:
     if contents.wasted_paths:
         rows = listing()
         for path in contents.wasted_paths[:_LARGEST]:
-            rows.add_row(human(path.bytes), Text(printable(path.path)))
+            rows.add_row(human(path.bytes), Name(path.path))
         wasted += [Text("\noverwritten or removed by a later layer", "dim"), rows]
     parts: list[RenderableType] = [section("Waste", *wasted)]
-    parts.append(section("Largest directories", _heaviest(report, contents.directories)))
-    parts.append(section("Largest files", _heaviest(report, contents.files)))
+    for what, heavies in (("directories", contents.directories), ("files", contents.files)):
+        if heavies:
+            parts.append(section(f"Largest {what}", _heaviest(report, heavies)))
     if contents.hints:
         parts.append(section("Could still go", hint_rows(contents.hints)))
     return parts
@@ -72,6 +78,6 @@ def _heaviest(report: LayersReport, heavies: tuple[Heavy, ...]) -> Table:
     rows.add_column(no_wrap=True, style="dim")
     for heavy in heavies[:_LARGEST]:
         layers = sorted(step + 1 for step, _ in heavy.steps if step is not None)
-        where = f"layer {layers[0]}" + (" ..." if len(layers) > 1 else "") if layers else ""
-        rows.add_row(human(heavy.bytes), Text(printable(heavy.path)), where)
+        where = f"{'layers' if len(layers) == 2 else 'layer'} {first_of([str(layer) for layer in layers])}"
+        rows.add_row(human(heavy.bytes), Name(heavy.path), where if layers else "")
     return rows

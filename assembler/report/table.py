@@ -12,7 +12,7 @@ from assembler.model.printable import printable
 from assembler.model.size import human
 from assembler.report.dockerfile import HEADING, ONE_STAGE, two_stages
 from assembler.report.part import counted
-from assembler.report.text import columns, draw, duration, hint_rows, listing, section, size_or_blank
+from assembler.report.text import Name, columns, draw, duration, first_of, hint_rows, listing, section, size_or_blank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +71,7 @@ def _steps(steps: tuple[StepUsage, ...], width: int) -> Table:
     table = columns("step", "time", *known)
     for index, step in enumerate(steps):
         sizes = (size_or_blank(values[index]) for values in known.values())
-        table.add_row(Text(printable(step.name)), duration(step.seconds), *sizes)
+        table.add_row(Name(step.name), duration(step.seconds), *sizes)
     return table
 
 
@@ -79,7 +79,7 @@ def _discarded(record: BuildRecord) -> Table:
     rows = listing()
     for discard in sorted(record.discarded, key=lambda discard: -discard.bytes)[:_LARGEST]:
         writer, remover = record.step_name(discard.written_by), record.step_name(discard.removed_by)
-        rows.add_row(human(discard.bytes), Text(printable(f"{writer}, then {remover}")))
+        rows.add_row(human(discard.bytes), Name(f"{writer}, then {remover}"))
     return rows
 
 
@@ -87,7 +87,7 @@ def _prune(record: BuildRecord) -> Table:
     table = columns("rule", "files", "bytes")
     for name, (files, size) in _by_rule(record).items():
         if files:
-            table.add_row(Text(printable(name)), str(files), human(size))
+            table.add_row(Name(name), str(files), human(size))
         else:
             table.add_row(Text(printable(name), "yellow"), "", Text("matched nothing", "yellow"))
     return table
@@ -114,8 +114,9 @@ def _image(record: BuildRecord, image: ImageReport) -> RenderableType:
     if any(step is not None for step, _ in image.steps):
         shares = [(printable(record.step_name(step)), tally.bytes) for step, tally in image.steps]
         parts += [Text("\nwritten by", "dim"), _bars(shares)]
-    parts += [Text("\nlargest directories", "dim"), _heaviest(record, image.directories)]
-    parts += [Text("\nlargest files", "dim"), _heaviest(record, image.files)]
+    for what, heavies in (("directories", image.directories), ("files", image.files)):
+        if heavies:
+            parts += [Text(f"\nlargest {what}", "dim"), _heaviest(record, heavies)]
     worth = [hint for hint in image.hints if hint.bytes >= _WORTH_A_HINT]
     if worth:
         parts += [Text("\ncould still go", "dim"), hint_rows(worth)]
@@ -153,9 +154,8 @@ def _heaviest(record: BuildRecord, heavies: Iterable[Heavy]) -> Table:
     table = listing()
     table.add_column(no_wrap=True, style="dim")
     for heavy in list(heavies)[:_LARGEST]:
-        known = [step for step, _ in heavy.steps if step is not None]
-        step = printable(record.step_name(known[0])) + (" ..." if len(heavy.steps) > 1 else "") if known else ""
-        table.add_row(human(heavy.bytes), Text(printable(heavy.path)), step)
+        steps = [printable(record.step_name(step)) for step, _ in heavy.steps if step is not None]
+        table.add_row(human(heavy.bytes), Name(heavy.path), first_of(steps))
     return table
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len, chop_cells
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -15,9 +18,12 @@ from assembler.model.size import human
 from assembler.report.part import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from assembler.report.hints import Hint
+
+_WORD: Final = re.compile(r"[^/ ]+[/ ]?|[/ ]")
+_INDENT: Final = 2
 
 
 def draw(content: RenderableType, width: int, color: bool) -> str:
@@ -29,6 +35,34 @@ def draw(content: RenderableType, width: int, color: bool) -> str:
     with console.capture() as capture:
         console.print(content)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+class Name:
+    """A path or another long name: it is broken behind a slash or a blank, within a word only where that is longer than
+    the line. What goes on is indented."""
+
+    def __init__(self, text: str) -> None:
+        self._text = printable(text)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        words = max((cell_len(word) for word in _WORD.findall(self._text)), default=0)
+        return Measurement(min(words + _INDENT, options.max_width), min(cell_len(self._text), options.max_width))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text("\n".join(self._lines(options.max_width)), no_wrap=True, overflow="crop")
+
+    def _lines(self, width: int) -> Iterator[str]:
+        line = ""
+        for word in _WORD.findall(self._text):
+            if line.strip() and cell_len(line + word.rstrip()) > width:
+                yield line
+                line = " " * _INDENT
+            while cell_len(line + word.rstrip()) > width > _INDENT + 1:
+                piece = chop_cells(word, width - cell_len(line))[0]
+                yield line + piece
+                line, word = " " * _INDENT, word[len(piece) :]
+            line += word
+        yield line
 
 
 def section(title: str, *content: RenderableType) -> Group:
@@ -47,7 +81,7 @@ def listing() -> Table:
     """Rows of a size and what has it."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="fold", ratio=1)
+    table.add_column(ratio=1)
     return table
 
 
@@ -56,12 +90,17 @@ def hint_rows(found: Iterable[Hint]) -> Table:
     for hint in found:
         about = f", about {human(hint.compressed)} compressed" if hint.compressed is not None else ""
         told = f"{counted(hint.files, 'file')}{about}: {hint.sentence}"
-        rows.add_row(human(hint.bytes), Text(f"{printable(told)}\nsuch as {printable(hint.examples[0])}"))
+        rows.add_row(human(hint.bytes), Group(Text(printable(told)), Name(f"such as {hint.examples[0]}")))
     return rows
 
 
 def size_or_blank(size: int | None) -> str:
     return "" if size is None else human(size)
+
+
+def first_of(names: Sequence[str]) -> str:
+    """``install``, ``install and test``, ``install and 2 more``."""
+    return " and ".join(names if len(names) <= 2 else [names[0], f"{len(names) - 1} more"])
 
 
 def duration(seconds: float) -> str:

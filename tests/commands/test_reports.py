@@ -156,7 +156,7 @@ def test_budgets_and_faces(imgasm: Imgasm, layout: Layout, image: Image) -> None
     assert "--max-growth needs --baseline" in imgasm("size-report", layout.root, "--max-growth", "1%", status=2).stderr
     assert "--max-path" in imgasm("size-report", layout.root, "--max-path", "/x", status=2).stderr
     assert "--max-layer" in imgasm("size-report", layout.root, "--max-layer", "x", status=2).stderr
-    assert "can't be written" in imgasm("size-report", layout.root, "--svg", "no/where", status=2).stderr
+    assert "error: no/where: No such file" in imgasm("size-report", layout.root, "--svg", "no/where", status=11).stderr
 
 
 def test_compare_two_images(imgasm: Imgasm, layout: Layout, image: Image) -> None:

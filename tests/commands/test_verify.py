@@ -114,9 +114,10 @@ def test_an_archive_of_several_images(imgasm: Imgasm) -> None:
 
 
 def test_an_archive_that_is_none_is_a_finding(imgasm: Imgasm) -> None:
-    (imgasm.directory / "some.tar").write_bytes(b"no tar at all" * 100)
-    (found,) = verify_json(imgasm, "some.tar", status=8)
-    assert found["severity"] == "error" and found["where"] == "some.tar" and "damaged" in found["what"]
+    for content, said in (b"no tar at all" * 100, "is a text, not an archive"), (bytes(range(256)) * 9, "damaged"):
+        (imgasm.directory / "some.tar").write_bytes(content)
+        (found,) = verify_json(imgasm, "some.tar", status=8)
+        assert found["severity"] == "error" and found["where"] == "some.tar" and said in found["what"]
 
     (imgasm.directory / "odd.tar").write_bytes(rootfs({"blobs/sha256/\x1b[2J\n": b"{}"}))
     (found,) = verify_json(imgasm, "odd.tar", status=8)
@@ -172,7 +173,8 @@ def test_images_of_engines(engine: Engine, imgasm: Imgasm) -> None:
 ])
 def test_a_path_that_is_not_there_is_told_with_what_could_be(imgasm: Imgasm, what: str) -> None:
     said = imgasm("verify", what, status=2).stderr
-    assert "WHAT is a build's directory or another OCI layout" in said and "reference in a registry" in said
+    assert "error: There is nothing at" in said
+    assert "Name a build's directory or another OCI layout" in said and "reference in a registry" in said
 
 
 def test_a_directory_that_is_no_layout(imgasm: Imgasm) -> None:

@@ -26,10 +26,19 @@ def test_the_reason_is_the_engines_own_words_and_not_its_last_line() -> None:
     ("write /var/lib/docker/tmp/x: no space left on device", "imgasm clean"),
     ("Error response from daemon: manifest for debian:none not found: manifest unknown: manifest unknown", "tag"),
     ("Error response from daemon: pull access denied for x, repository does not exist", "Log in"),
+    ("permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Get "
+     "\"http://%2Fvar%2Frun%2Fdocker.sock/v1.24/info\": dial unix /var/run/docker.sock: connect: permission denied",
+     "group"),
+    ("Error: unable to connect to Podman socket: Get \"http://d/v4.3.1/libpod/_ping\": dial unix "
+     "/run/podman/podman.sock: connect: permission denied", "rootless podman"),
     ("Error response from daemon: Get \"https://r/v2/\": dial tcp: lookup r: no such host", "network"),
 ])
 def test_hints(stderr: str, hint: str) -> None:
     assert hint.lower() in (explain("it failed", stderr).hint or "").lower()
+
+
+def test_a_file_that_may_not_be_read_needs_no_login() -> None:
+    assert explain("it failed", "Error: open /etc/containers/x: permission denied").hint is None
 
 
 def test_silence_is_said() -> None:
