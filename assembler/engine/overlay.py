@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from assembler.engine import process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _COLON: Final = re.compile(rb"(?<!\\):")
 _BACKSLASH: Final = re.compile(rb"\\(.)")
@@ -56,20 +56,21 @@ class _Lost(Exception):
     """Carries the reason to :func:`locate`."""
 
 
-def locate(pid: int, stores: Sequence[Path] = ()) -> OverlayDirs | Unreadable:
+def locate(pid: int, stores: Sequence[Path] = (), told: Mapping[str, str] | None = None) -> OverlayDirs | Unreadable:
     """The directories of the container whose process 1 is ``pid``.
 
-    ``stores`` are directories, as the engine sees them, that relative paths may start from.
+    ``stores`` are directories, as the engine sees them, that relative paths may start from. ``told`` is what the engine
+    says of the container's directories (``UpperDir``, ``LowerDir``).
     """
     try:
-        return _locate(pid, stores)
+        return _locate(pid, stores, told or {})
     except _Lost as reason:
         return Unreadable(str(reason))
     except OSError as error:
         return Unreadable(f"{error.filename}: {error.strerror}")
 
 
-def _locate(pid: int, stores: Sequence[Path]) -> OverlayDirs:
+def _locate(pid: int, stores: Sequence[Path], told: Mapping[str, str]) -> OverlayDirs:
     mount = next((mount for mount in reversed(process.mounts_of(pid)) if mount.point == b"/"), None)
     if mount is None or mount.kind != "overlay":
         raise _Lost(f"its / is no overlay but {mount.kind if mount else 'not shown'}")
@@ -79,6 +80,8 @@ def _locate(pid: int, stores: Sequence[Path]) -> OverlayDirs:
     if root is None:
         raise _Lost("the engine is another user's: this needs root on its machine")
     upper, lowers = layer_paths(mount.options)
+    if all(path.isdigit() for path in lowers):
+        lowers = _named(upper, lowers, told)
     start = _start(root, upper, lowers, stores)
     directories = [_resolve(root, os.path.join(start, path)) for path in (upper, *lowers)]
     _check(pid, directories)
@@ -133,6 +136,14 @@ def layer_paths(options: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
     if not all(lowers):
         raise _Lost("it uses data-only layers")
     return upper, lowers
+
+
+def _named(upper: bytes, numbers: list[bytes], told: Mapping[str, str]) -> list[bytes]:
+    """podman 5 mounts many layers by the numbers of files that it had open; which these were, it alone can tell."""
+    lowers = os.fsencode(told.get("LowerDir", "")).split(b":")
+    if os.fsencode(told.get("UpperDir", "")) != upper or len(lowers) != len(numbers):
+        return numbers
+    return lowers
 
 
 def _start(root: Path, upper: bytes, lowers: Sequence[bytes], stores: Sequence[Path]) -> bytes:

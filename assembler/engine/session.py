@@ -173,7 +173,8 @@ class Session:
         if self.pid is None:
             return Unreadable("the engine's processes are not this machine's")
         root = self.engine.info.root
-        return locate(self.pid, [root / "overlay2", root / "overlay"])
+        driver = self._inspect().graph_driver
+        return locate(self.pid, [root / "overlay2", root / "overlay"], driver.data if driver else None)
 
     @cached_property
     def pid(self) -> int | None:

@@ -75,6 +75,19 @@ def test_relative_names_are_found_from_the_upper_directory(tmp_path: Path) -> No
 
 
 @pytest.mark.root
+def test_layers_mounted_by_number_are_those_that_the_engine_tells(tmp_path: Path) -> None:
+    """podman 5 does so with many layers, from /proc/self/fd."""
+    upper, work, one, root = directories(tmp_path, "upper", "work", "descriptors/3", "root")
+    (one / "busybox").write_bytes(engines.BUSYBOX.read_bytes())
+    (one / "busybox").chmod(0o755)
+    told = {"UpperDir": str(upper), "LowerDir": str(one)}
+    with chrooted(root, f"lowerdir=3,upperdir={upper},workdir={work}", one.parent) as pid:
+        assert locate(pid, told=told) == OverlayDirs(upper, (one,))
+        for untrue in ({}, told | {"UpperDir": str(work)}, told | {"LowerDir": f"{one}:{root}"}):
+            assert isinstance(locate(pid, told=untrue), Unreadable)
+
+
+@pytest.mark.root
 def test_changed_names_that_only_the_overlays_index_knows_are_left_to_exports(tmp_path: Path) -> None:
     """The name that a step wrote to is gone with its directory; nothing in the writable layer tells of the other."""
     upper, work, one, root = directories(tmp_path, "upper", "work", "one", "root")
