@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.debian_registry import debian_registry
+from tests.support.forked import Forked
 from tests.support.layouts import Handmade
-from tests.support.thin import Imgasm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistr
 
 
 @pytest.fixture
-def imgasm(tmp_path: Path) -> Imgasm:
-    return Imgasm(tmp_path)
+def imgasm(tmp_path: Path) -> Forked:
+    return Forked(tmp_path)
 
 
 @pytest.fixture

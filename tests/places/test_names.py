@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.layouts import FULL_NAME, REF_NAME, Handmade, on, tar
+from assembler.image.listing import called
+from assembler.model.digest import Digest
+from assembler.model.oci import Descriptor
+from tests.support.layouts import FULL_NAME, MANIFEST, REF_NAME, Handmade, on, tar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,10 +126,23 @@ def two(imgasm: Imgasm, made: Handmade) -> Handmade:
     return made
 
 
-@pytest.mark.parametrize(("word", "size"), [
-    ("first", 5), ("1", 5), ("example.com/team/first:1", 5), ("second", 7), ("2", 7), ("example.com/team/second", 7),
-    ("example.com/team/second:2", 7), ("@1", 7), ("team/first", 5),
+@pytest.mark.parametrize(("word", "positions"), [
+    ("first", [0]), ("1", [0]), ("example.com/team/first:1", [0]), ("team/first", [0]), ("second", [1]), ("2", [1]),
+    ("example.com/team/second", [1]), ("example.com/team/second:2", [1]), ("@1", [1]), ("@2", [2]), ("@4", []),
+    ("debian", [2]), ("bookworm", [2]), ("docker.io/library/debian:bookworm", [2]), ("@", []), ("NO NAME", []),
+    ("third", []), ("the recipes", [3]), (f"sha256:{3:064x}", [3]), ("latest", []),
 ])
+def test_19_a_word_means_one_image(word: str, positions: list[int]) -> None:
+    notes = [
+        {FULL_NAME: "example.com/team/first:1", REF_NAME: "1"}, {REF_NAME: "example.com/team/second:2"},
+        {FULL_NAME: "docker.io/library/debian:bookworm"}, {"io.imgasm.image.name": "the recipes"},
+    ]  # fmt: skip
+    digests = [Digest.parse(f"sha256:{number:064x}") for number in range(4)]
+    entries = [Descriptor(MANIFEST, digest, 1, note) for digest, note in zip(digests, notes, strict=True)]
+    assert called(entries, word) == [entries[position] for position in positions]
+
+
+@pytest.mark.parametrize(("word", "size"), [("first", 5), ("2", 7), ("@1", 7), ("example.com/team/second", 7)])
 def test_19_one_of_several_is_chosen_in_the_same_words(
     imgasm: Imgasm, two: Handmade, registry: DebianRegistry, word: str, size: int
 ) -> None:

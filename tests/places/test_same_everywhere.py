@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support import engines
+from tests.support.forked import Forked
 from tests.support.layouts import DOCKER_MANIFEST, FULL_NAME, MANIFEST, REF_NAME, Handmade, on, tar
 
 if TYPE_CHECKING:
@@ -54,26 +56,33 @@ IMAGES: dict[str, Callable[[Handmade], Json]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=IMAGES)
-def image(request: pytest.FixtureRequest, made: Handmade) -> Json:
-    entry = made.name(IMAGES[request.param](made), "v1")
-    made.archive(made.root.parent / "in.tar")
-    return entry
+@dataclass(frozen=True)
+class Everywhere:
+    """``places``: each was filled from the one before; but the tar beside the first one was made by GNU tar."""
+
+    imgasm: Imgasm
+    digest: str
+    places: list[str]
 
 
-@pytest.fixture
-def places(imgasm: Imgasm, image: Json, registry: DebianRegistry) -> list[str]:
-    """Where the image is: each place was filled from the one before, but for the tar, which GNU tar made."""
-    there = f"{registry.host}/{imgasm.directory.name.replace('_', '-')}:v1"
+@pytest.fixture(scope="module", params=IMAGES)
+def everywhere(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, registry: DebianRegistry
+) -> Everywhere:
+    directory = tmp_path_factory.mktemp("everywhere")
+    imgasm, made = Forked(directory), Handmade(directory / "in")
+    digest = made.name(IMAGES[request.param](made), "v1")["digest"]
+    made.archive(directory / "in.tar")
+    there = f"{registry.host}/everywhere/{request.param.replace(' ', '-')}:v1"
     way = ["in", there, "./again", "oci-archive:whole.tar", f"{there}-2"]
     for source, target in pairwise(way):
-        assert imgasm.json("copy", source, target)["digest"] == image["digest"]
-    return ["in.tar", *way]
+        assert imgasm.json("copy", source, target)["digest"] == digest
+    return Everywhere(imgasm, digest, ["in.tar", *way])
 
 
-def test_19_every_reading_command_gives_the_same_answer(imgasm: Imgasm, image: Json, places: list[str]) -> None:
-    reports, findings = [], []
-    for place in places:
+def test_19_every_reading_command_gives_the_same_answer(everywhere: Everywhere) -> None:
+    imgasm, reports, findings = everywhere.imgasm, [], []
+    for place in everywhere.places:
         report = imgasm.json("size-report", place, "--deep", "--platform", "linux/amd64")
         reports.append({key: value for key, value in report.items() if key != "name"})
         found = json.loads(imgasm("verify", place, "--json").stdout)
@@ -81,26 +90,25 @@ def test_19_every_reading_command_gives_the_same_answer(imgasm: Imgasm, image: J
         compared = imgasm.json("compare", "in", place, "--deep", "--platform", "linux/amd64")
         assert compared["paths"] == [] and compared["before"]["compressed"] == compared["after"]["compressed"]
         assert compared["before"]["uncompressed"] == compared["after"]["uncompressed"]
-    assert reports == [reports[0]] * len(places)
-    assert findings == [[]] * len(places)
+    assert reports == [reports[0]] * len(reports)
+    assert findings == [[]] * len(findings)
 
 
-def test_19_every_place_can_be_pushed_and_keeps_the_digest(
-    imgasm: Imgasm, image: Json, places: list[str], registry: DebianRegistry
-) -> None:
-    for number, place in enumerate(places):
-        (pushed,) = imgasm.json("push", place, f"{registry.host}/pushed:{number}")
-        assert pushed["digest"] == image["digest"]
+def test_19_every_place_can_be_pushed_and_keeps_the_digest(everywhere: Everywhere, registry: DebianRegistry) -> None:
+    for number, place in enumerate(everywhere.places):
+        (pushed,) = everywhere.imgasm.json("push", place, f"{registry.host}/pushed:{number}")
+        assert pushed["digest"] == everywhere.digest
 
 
-def test_16_nothing_is_lost_on_the_way(imgasm: Imgasm, image: Json, places: list[str]) -> None:
+def test_16_nothing_is_lost_on_the_way(everywhere: Everywhere) -> None:
     """Every document and every blob of the layout at the end, to the byte; and the name, where a place can hold it."""
-    for number, place in enumerate(places):
-        imgasm("copy", place, f"./back{number}")
-        back = imgasm.directory / f"back{number}"
-        assert blobs(back) == blobs(imgasm.directory / "in")
+    directory = everywhere.imgasm.directory
+    for number, place in enumerate(everywhere.places):
+        everywhere.imgasm("copy", place, f"./back{number}")
+        back = directory / f"back{number}"
+        assert blobs(back) == blobs(directory / "in")
         (entry,) = json.loads((back / "index.json").read_bytes())["manifests"]
-        assert entry["digest"] == image["digest"] and entry["annotations"][REF_NAME].startswith("v1")
+        assert entry["digest"] == everywhere.digest and entry["annotations"][REF_NAME].startswith("v1")
 
 
 def blobs(layout: Any) -> dict[str, bytes]:
