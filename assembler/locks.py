@@ -109,8 +109,7 @@ def work_directory(folder: Path) -> Iterator[Work]:
     at work for a moment longer. A directory that is in use is locked, and stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    making = folder / f"{_WORK}lock"
-    with exclusive(making):  # so that nobody finds a directory between its making and its locking
+    with exclusive_directory(folder):  # so that nobody finds a directory between its making and its locking
         _sweep(folder)
         path = Path(tempfile.mkdtemp(dir=folder, prefix=_WORK))
         descriptor = os.open(path / _OWNED, _FILE, 0o600)
@@ -120,7 +119,7 @@ def work_directory(folder: Path) -> Iterator[Work]:
     finally:
         _remove(path)
         os.close(descriptor)
-        with contextlib.suppress(OSError, FileError), exclusive(making):  # the next one sweeps, too
+        with contextlib.suppress(OSError, FileError), exclusive_directory(folder):  # the next one sweeps, too
             _sweep(folder)
 
 

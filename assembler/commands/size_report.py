@@ -28,4 +28,4 @@ def size_report(
         return Builds.load(Path(what)).only(image)
     with open_place(named_place(what), world) as found:
         held = found.one(image, platform).for_platform(platform)
-        return survey(held, world.progress, deep=deep or not held.far_layers)
+        return survey(held, world.progress, deep=deep or not held.is_partial)

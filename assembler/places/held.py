@@ -178,6 +178,11 @@ class HeldImage:
         return list(missing(self.store, self.image)) if self.store else [layer for layer, _ in self.image.layers]
 
     @property
+    def is_partial(self) -> bool:
+        """Whether layers are elsewhere: in a registry, or where their urls say. One that is lost or damaged is not."""
+        return any(is_elsewhere(layer) or self.origins for layer in self.far_layers)
+
+    @property
     def origins(self) -> tuple[Reference, ...]:
         """Where the far ones are: in the registry that it was opened from, or where index.json and manifest say."""
         if self.sources:
@@ -200,8 +205,8 @@ class HeldImage:
 
         ``advance`` is told of bytes that came from a registry.
         """
-        if self.path(blob) is not None:
-            assert self.store is not None
+        is_lost = not is_elsewhere(blob) and not self.origins
+        if self.store is not None and (self.store.has(blob) or is_lost):
             with self.store.open_blob(blob.digest) as file:
                 checked = _Checked(file, blob)
                 yield checked

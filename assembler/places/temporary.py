@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def temporary_layout(place: Path) -> Iterator[Layout]:
-    """An empty layout below the directory ``place``, which is made if need be."""
-    with work_directory(place) as work:
+def temporary_layout(cache: Path) -> Iterator[Layout]:
+    """An empty layout below the directory ``cache``, which is made if need be."""
+    with work_directory(cache / "archives") as work:
         yield Layout.create(work.path / "layout")

@@ -13,6 +13,7 @@ from assembler.image.layout import Layout
 from assembler.model import media
 from assembler.model.oci import canonical_json
 from tests.support.debian_registry import debian_registry
+from tests.support.layouts import Handmade, tar
 from tests.support.thin import Imgasm, busybox, read_json, rootfs, write_image
 
 if TYPE_CHECKING:
@@ -146,8 +147,12 @@ def test_one_index_for_two_platforms_that_were_built_one_after_the_other(
     imgasm: Imgasm, registry: DebianRegistry
 ) -> None:
     text = (imgasm.directory / "modules.toml").read_text()
-    (imgasm.directory / "modules.toml").write_text(text.replace("modules:{{ kernel }}", "many:{{ kernel }}"))
+    text = text.replace("modules:{{ kernel }}", "many:{{ kernel }}")
     for architecture in ("amd64", "arm64"):
+        files = Handmade(imgasm.directory / architecture)
+        files.name(files.image(tar({"opt/module": b"module"}), architecture=architecture), "1")
+        files.save()
+        (imgasm.directory / "modules.toml").write_text(text.replace('"./modules"', f'"./{architecture}"'))
         imgasm("build", "modules.toml", "--set", f"kernel={architecture}", "--platform", f"linux/{architecture}",
                "--output", "platforms")
     imgasm("push", "platforms", "--index", f"{registry.host}/platforms:1")
