@@ -88,7 +88,7 @@ def _(here: Path) -> None:
 def _(here: Path) -> None:
     shutil.rmtree(here / "d")
     write(here / "d/new")
-    write(here / "d/stays", OLD)
+    os.utime(write(here / "d/stays", OLD), (5, 5))  # or its time were the base's in all but some runs
     write(here / "d/changes")
 
 
