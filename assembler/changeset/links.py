@@ -6,6 +6,7 @@ either all are in the layer or none is.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def spread(
     ``linked`` are those paths of ``wanted`` whose inode has other names, below or now. Of the groups that one inode
     below fell apart into, one may stay where it is: the largest, for that costs the least.
     """
-    groups = {_group(target, wanted, targets) for target in linked}
+    groups = _groups(linked, targets)
     taken: set[frozenset[bytes]] = set()
     for group in sorted(groups, key=lambda group: (-len(group), min(group))):
         below = targets.onto.peers(min(group))
@@ -33,7 +34,12 @@ def spread(
             changed.update((name, node) for name in group if (node := wanted[name]) is not None)
 
 
-def _group(target: bytes, wanted: Mapping[bytes, Node | None], targets: Targets) -> frozenset[bytes]:
-    """Those names of the inode at ``target`` that the image shall have."""
-    names = (targets.of(source) for source in targets.final.peers(targets.source_of(target)))
-    return frozenset(name for name in names if wanted.get(name) is not None)
+def _groups(linked: Iterable[bytes], targets: Targets) -> list[set[bytes]]:
+    """Those of ``linked`` that are one inode of the container together.
+
+    Its names that nobody wished for have no place in the image below, so none is looked for.
+    """
+    groups: defaultdict[frozenset[bytes], set[bytes]] = defaultdict(set)
+    for target in linked:
+        groups[targets.final.peers(targets.source_of(target))].add(target)
+    return list(groups.values())

@@ -166,8 +166,9 @@ class _Prover:
         """What an entry for ``path`` must say; None: there must be none."""
         source, was = self.wanted.get(path), self.onto.node(path)
         if source is None:
-            # Not wished for: it can only be there for what is below it, and check_entries sees whether something is.
-            if not path or path in self.gone:
+            # Not wished for: it can only be there for what is in it, and check_entries sees whether something is. What
+            # the container removed may be such a directory where the image lacks it, and has a link that leads there.
+            if not path or (path in self.gone and was is not None):
                 return None
             if was is not None and was.kind is Kind.DIRECTORY:
                 return was
@@ -208,8 +209,8 @@ class _Prover:
 
     def _group(self, path: bytes) -> set[bytes]:
         """The names that the image wished for of the container's inode at ``path``."""
-        places = {self.places.of(peer) for peer in self.final.peers(self.wanted[path])}
-        return {place for place in places if place in self.wanted} | {path}
+        peers = self.final.peers(self.wanted[path])
+        return {place for peer in peers if self.wanted.get(place := self.places.of(peer)) == peer} | {path}
 
     def _made(self, path: bytes) -> set[bytes]:
         """The wished names of the image's inode at ``path``: names in the layer, or those below that stay."""

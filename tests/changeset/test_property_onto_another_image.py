@@ -10,6 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from assembler.changeset.capture import prove_layer
+from assembler.changeset.rules import Patterns, Rules
 from assembler.changeset.tarball import TarTree
 from assembler.errors import ChangesetError
 from tests.changeset.test_property import Case, check, examples, full_cases
@@ -62,6 +64,16 @@ PAST = {
              container=[Edit("remove", b"a"), Edit("write", b"b/b", b"x")]),
         [Edit("write", b"a/b", b"x"), Edit("symlink", b"b", b"a")],
     ),
+    "names of a kept file that keep does not name lie in a circle of the other image": (
+        Case([Edit("write", b"a/b", b"x"), Edit("link", b"b/a", other=b"a/b"), Edit("symlink", b"b/b", b"a"),
+              Edit("write", b"b/c", b"x")], container=[Edit("write", b"c", b"x")], keep=("/b",)),
+        [Edit("symlink", b"a", b"a")],
+    ),
+    "a name that keep does not name has the place of another kept file": (
+        Case([Edit("write", b"a/b", b"x"), Edit("link", b"c", other=b"a/b"), Edit("write", b"b/b", b"y")],
+             container=[Edit("mkdir", b"d")], keep=("/b/b", "/c")),
+        [Edit("write", b"b/b", b"y"), Edit("symlink", b"a", b"b")],
+    ),
 }
 
 
@@ -104,6 +116,8 @@ def judge(case: Case, done: Scene, root: Path) -> str:
                 case.result(exported, onto)
             return "refused"
         layer = layer_of(changes.entries)
+        patterns = Patterns(Rules.of_patterns(case.prune), Rules.of_patterns(case.keep))
+        prove_layer(io.BytesIO(layer), exported, onto, patterns, clamp=case.clamp)
         goal = goal_onto(case, done, other, frozenset(entry.path for entry in changes.entries))
         check(done.onto(root), layer, changes.entries, goal)
         assert layer_of(case.result(exported, onto).changeset.entries) == layer
