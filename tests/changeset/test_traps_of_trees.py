@@ -157,7 +157,7 @@ def test_trap_07_the_overlays_own_attributes_stay_behind(traps: Made) -> None:
     assert os.listxattr(traps.done.upper / "07_copied_up/d") != []
     found = traps.below("07_copied_up")
     assert {name: member.pax_headers for name, member in found.items()} == {"d": {}}
-    assert traps.result.changeset.touched == dict.fromkeys((b"02_remade/d/stays", b"07_copied_up/touched"), len(OLD))
+    assert traps.result.changeset.touched == {b"07_copied_up/touched": len(OLD)}
 
 
 def test_trap_07_a_files_own_overlay_attributes_are_dropped_and_told() -> None:
