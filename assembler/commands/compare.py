@@ -34,6 +34,6 @@ def compare_images(
 def _side(name: str, builds: Builds) -> Side:
     found = list(builds.images())
     if len(found) != 1:
-        names = ", ".join(image.name for _, image in found)
+        names = ", ".join(image.reference or image.name for _, image in found)
         raise UsageError(f"{name} holds {len(found)} images", hint=f"Choose one with --image: {names}.")
     return Side.of(name, *found[0])

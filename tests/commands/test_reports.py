@@ -226,7 +226,7 @@ def test_a_damaged_layer_of_a_layout_is_told(imgasm: Imgasm, layout: Layout, ima
 
 
 def test_without_a_build_or_an_image_there_is_nothing_to_report(imgasm: Imgasm) -> None:
-    assert "There is no last build" in imgasm("size-report", status=2).stderr
+    assert "No build has been made in this directory" in imgasm("size-report", status=2).stderr
     assert "There is nothing at ./x" in imgasm("size-report", "./x", status=2).stderr
 
 
@@ -396,7 +396,8 @@ growth = { baseline = "./build/sample", floor = "1GB" }
         failed = imgasm("build", "recipe.toml", "--engine", "docker", *faces, status=10)
         assert "compressed, is 6." in failed.stderr or "compressed, is 3." in failed.stderr
         base = run("du", "--apparent-size", "--bytes", imgasm.directory / "base.tar").split()[0]
-        record = json.loads((imgasm.directory / "build/sample/imgasm.json").read_text())
+        builds = json.loads((imgasm.directory / "build/sample/imgasm.json").read_text())["builds"]
+        record = builds[-1]  # the first one's image has another name, and is still there
         whole = record["images"][0]["layer"]["uncompressed"] + record["images"][0]["base"][0]["uncompressed"]
         assert record["images"][0]["base"][0]["uncompressed"] == int(base)
         assert f"the image, unpacked, is {human(whole)}" in failed.stderr
@@ -405,7 +406,9 @@ growth = { baseline = "./build/sample", floor = "1GB" }
         suite = ElementTree.parse(imgasm.directory / "verdict.xml").getroot()
         assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
         assert "over budget" in imgasm("size-report", "--markdown", status=10).stdout
-        compared = imgasm.json("compare", "build/sample", "build/sample")
+        ambiguous = imgasm("compare", "build/sample", "build/sample", status=2).stderr
+        assert f"Choose one with --image: {reference}, 127.0.0.1:1/x:1." in " ".join(ambiguous.split())
+        compared = imgasm.json("compare", "build/sample", "build/sample", "--image", "127.0.0.1:1/x:1")
         assert compared["paths"] == [] == compared["steps"]
 
 
