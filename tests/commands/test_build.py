@@ -215,7 +215,7 @@ keep = ["/opt/**"]
     for way in ("overlay", "export"):
         done = cli("build", cli.recipe(more=more), "--set", "word=two", "--output", way, "--capture", way, "--verify")
         assert "image sample: proved, 4 entries for " in done.stderr
-        assert "image stacked: proved, 1 entries for " in done.stderr
+        assert "image stacked: proved, 1 entry for " in done.stderr
 
 
 def test_a_failed_step_shows_its_last_lines_and_leaves_nothing(cli: Cli) -> None:
