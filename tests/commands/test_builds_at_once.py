@@ -19,6 +19,7 @@ from assembler.locks import exclusive
 from assembler.progress import SilentProgress
 from tests.commands.test_build import Cli
 from tests.support.debian_mirror import debian_mirror
+from tests.support.engines import busybox_rootfs
 
 RECIPE = """
 name = "{name}"
@@ -158,7 +159,10 @@ def test_a_maker_that_is_interrupted_ends_at_once_and_leaves_nothing(builder: Bu
 @pytest.mark.engine
 def test_one_build_loads_the_base_into_the_engine_and_the_others_wait(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
-    command = cli.command("build", cli.recipe(), "--engine", "docker", "--json")
+    recipe = cli.recipe()
+    # A base of its own: the engine has those that other tests loaded, and nothing waits for what is there.
+    (tmp_path / "base.tar").write_bytes(busybox_rootfs({"etc/own": os.fsencode(tmp_path)}).getvalue())
+    command = cli.command("build", recipe, "--engine", "docker", "--json")
     loading = tmp_path / ".cache/imgasm/bases/loading"
     loading.parent.mkdir(parents=True)
     with exclusive(loading):
