@@ -72,7 +72,7 @@ class Machine:
 
     @property
     def base(self) -> Path:
-        (layout,) = (self.root / ".cache/imgasm/bases").iterdir()
+        (layout,) = (path for path in (self.root / ".cache/imgasm/bases").iterdir() if path.is_dir())
         return layout
 
     def base_members(self) -> dict[str, Member]:
