@@ -13,7 +13,8 @@ from pathlib import Path
 
 from assembler.changeset.capture import changeset, of_overlay
 from assembler.changeset.rules import Patterns
-from assembler.image.assemble import NewLayer, Wishes, assemble
+from assembler.image.assemble import assemble
+from assembler.image.config import NewLayer, Wishes
 from assembler.image.layout import Layout
 from assembler.layer.compress import compressor
 from assembler.layer.write import write_layer
