@@ -71,7 +71,7 @@ def _of_click(error: BaseException) -> int:
         sys.stderr.write(f"{error.format_message()}\n")  # type: ignore[attr-defined]
         return 2
     if isinstance(error, KeyboardInterrupt) or kind == "Abort":
-        return 130
+        return 128 + (signals.SIGHUP if signals.terminal_is_gone() else signals.SIGINT)
     told = _usage(error) if hasattr(error, "format_message") else _fault(error)
     Terminal().fail(told)
     return told.exit_code

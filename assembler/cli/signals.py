@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import stat
 import sys
+from signal import SIGHUP, SIGINT
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from types import FrameType
 
+__all__ = ["SIGHUP", "SIGINT", "Signalled", "default", "leave_at_once", "terminal_is_gone", "tidy_up_first"]
+
 _NAMES = {
-    signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed",
-    signal.SIGQUIT: "quit",
+    SIGINT: "interrupted", signal.SIGTERM: "terminated", SIGHUP: "the terminal was closed", signal.SIGQUIT: "quit",
 }  # fmt: skip
 
 
@@ -31,6 +35,16 @@ class Signalled(BaseException):
     def exit_code(self) -> int:
         """128 plus the signal's number, as shells have it."""
         return 128 + self.number
+
+
+def terminal_is_gone() -> bool:
+    """Whether standard input is a terminal that was closed. Its readers are woken just before SIGHUP is sent, so a
+    prompt may end first, and looks as if the user had given up."""
+    if not stat.S_ISCHR(os.fstat(0).st_mode):
+        return False
+    watch = select.poll()
+    watch.register(0, select.POLLIN)
+    return any(event & select.POLLHUP for _, event in watch.poll(0))
 
 
 def leave_at_once() -> None:
