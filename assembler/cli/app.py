@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from assembler.cli import building, copying, examples, images, registries, reports, signals
+from assembler.cli import building, images, registries, reports, signals
 from assembler.cli.guard import guarded
 from assembler.cli.show import emit
 from assembler.version import __version__
@@ -38,8 +38,6 @@ app = typer.Typer(
 building.register(app)
 reports.register(app)
 images.register(app)
-copying.register(app)
-examples.register(app)
 registries.register(app)
 
 

@@ -1,9 +1,9 @@
-"""Commands about recipes: build, plan, lock, schema, clean."""
+"""Commands about recipes: build, plan, lock, recipes, schema, clean."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,7 +82,7 @@ class Making:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (build, plan, lock, schema, clean):
+    for command in (build, plan, lock, recipes, schema, clean):
         app.command()(takes_groups(command))
 
 
@@ -137,6 +137,32 @@ def lock(recipe: RecipeChoice, as_json: options.Json = False) -> None:
         emit_json(json.dumps({one.declared: {"sha256": pin.sha256, "size": pin.size} for one, pin in pins.items()}))
     else:
         emit("\n".join(f"{pin.sha256}  {one.declared}" for one, pin in pins.items()) or "nothing new to pin")
+
+
+def recipes(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Copy these, with the files that they name."),
+    ] = None,
+    to: Annotated[
+        Path, typer.Option(metavar="DIR", file_okay=False, help="The directory to copy into.", show_default="here")
+    ] = Path(),
+    as_json: options.Json = False,
+) -> None:
+    """List the recipes that come with imgasm, or copy some, to build them or to begin with."""
+    from assembler.commands.recipes import copy_examples, examples
+
+    if names:
+        copied = copy_examples(names, to)
+        emit(json.dumps([str(path) for path in copied]) if as_json else "\n".join(str(path) for path in copied))
+        return
+    found = examples()
+    if as_json:
+        emit(json.dumps([{**asdict(each), "files": [str(file) for file in each.files]} for each in found], indent=2))
+        return
+    width = max(len(each.name) for each in found)
+    emit("\n".join(f"{each.name:{width}}  {each.title}" for each in found))
+    Terminal().say("imgasm recipes NAME copies one here")
 
 
 def schema(
