@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from assembler.model.place import Place
     from assembler.model.platform import Platform
     from assembler.model.reference import Reference
-    from assembler.places.held import HeldImage
+    from assembler.places.held_image import HeldImage
     from assembler.places.put import PutOptions
-    from assembler.places.settings import WorldSettings
     from assembler.places.world import World
+    from assembler.places.world_settings import WorldSettings
     from assembler.progress import Progress, SilentProgress, Task
     from assembler.recipe.model import Recipe
-    from assembler.registry.settings import Tls
-    from assembler.report.builds import Builds
-    from assembler.report.layers import LayersReport
-    from assembler.report.record import BuildRecord
+    from assembler.registry.connection_settings import Tls
+    from assembler.report.build_record import BuildRecord
+    from assembler.report.build_records import Builds
+    from assembler.report.image_layers import LayersReport
 
 __all__ = [
     "BudgetExceeded", "BuildOptions", "BuildRecord", "Builds", "ChangesetError", "Digest", "EngineError", "FileError",
@@ -64,16 +64,16 @@ _ROOMS: Final = {
     "model.place": ("Place",),
     "model.platform": ("Platform",),
     "model.reference": ("Reference",),
-    "places.held": ("HeldImage",),
+    "places.held_image": ("HeldImage",),
     "places.put": ("PutOptions",),
-    "places.settings": ("WorldSettings",),
+    "places.world_settings": ("WorldSettings",),
     "places.world": ("World",),
     "progress": ("Progress", "SilentProgress", "Task"),
     "recipe.model": ("Recipe",),
-    "registry.settings": ("Tls",),
-    "report.builds": ("Builds",),
-    "report.layers": ("LayersReport",),
-    "report.record": ("BuildRecord",),
+    "registry.connection_settings": ("Tls",),
+    "report.build_records": ("Builds",),
+    "report.image_layers": ("LayersReport",),
+    "report.build_record": ("BuildRecord",),
 }  # fmt: skip
 _ROOM_OF: Final = {name: f"{__name__}.{room}" for room, names in _ROOMS.items() for name in names}
 

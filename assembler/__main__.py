@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from assembler.cli import signals
-from assembler.cli.guard import guarded
+from assembler.cli.error_handling import guarded
 
 
 def main() -> NoReturn:

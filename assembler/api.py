@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from assembler.commands.build import BuildOptions
     from assembler.model.digest import Digest
-    from assembler.places.held import HeldImage
+    from assembler.places.held_image import HeldImage
     from assembler.places.put import PutOptions
     from assembler.places.world import World
     from assembler.recipe.model import Recipe
-    from assembler.report.builds import Builds
-    from assembler.report.layers import LayersReport
-    from assembler.report.record import BuildRecord
+    from assembler.report.build_record import BuildRecord
+    from assembler.report.build_records import Builds
+    from assembler.report.image_layers import LayersReport
 
 
 def load_recipe(path: str | os.PathLike[str], variables: Mapping[str, str] | None = None) -> Recipe:
@@ -43,7 +43,7 @@ def load_recipe(path: str | os.PathLike[str], variables: Mapping[str, str] | Non
     >>> recipe.name, [image.name for image in recipe.images]
     ('motd', ['motd'])
     """
-    from assembler.commands.recipe import open_recipe
+    from assembler.commands.open_recipe import open_recipe
 
     with own_errors():
         return open_recipe(Path(path), variables or {})
@@ -98,8 +98,8 @@ def open_image(
     linux [True]
     localhost/motd:latest
     """
+    from assembler.places.check_place import named_place
     from assembler.places.open import open_place
-    from assembler.places.presence import named_place
 
     with ExitStack() as stack:
         with own_errors():

@@ -80,8 +80,8 @@ def _imported(path: Path, modules: Container[str]) -> Iterator[str]:
 
 
 ONE_ROOM = {
-    "how a file gets its name at once, and for good": (r"os\.(replace|rename|fsync)\(", "files.py"),
-    "where a blob lies": (r"blobs/\{\w+\.algorithm", "image/blob.py"),
+    "how a file gets its name at once, and for good": (r"os\.(replace|rename|fsync)\(", "atomic_files.py"),
+    "where a blob lies": (r"blobs/\{\w+\.algorithm", "image/blob_writer.py"),
     "what a descriptor of bytes says": (r"Descriptor\([^()]*Digest\.of\(", None),
     "what is printed of foreign text": (r"\bchar\.isprintable\(\)", "model/printable.py"),
     "how a whiteout is named": (r'b"\.wh|\.opq"', "layer/entry.py"),

@@ -10,7 +10,7 @@ import deflate
 import zstandard
 
 from assembler import __version__
-from assembler.commands.libraries import LIBRARIES
+from assembler.commands.compressor_versions import LIBRARIES
 from tests.changeset.test_one_digest import BLOBS
 
 ROOT = Path(__file__).parents[1]

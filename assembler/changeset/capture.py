@@ -12,24 +12,24 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
-from assembler.changeset import overlay, tarball
-from assembler.changeset.overlay import OverlayTree, Unreadable, path_too_long
-from assembler.changeset.overlooked import overlooked
-from assembler.changeset.proof_places import Places
+from assembler.changeset import overlay_tree, tar_tree
+from assembler.changeset.diff import Changeset, differs, stack
+from assembler.changeset.overlay_tree import OverlayTree, Unreadable, path_too_long
+from assembler.changeset.path_rules import Patterns, Rules
+from assembler.changeset.paths_below import Targets, there_already
 from assembler.changeset.prove import Proof, disproved, prove
-from assembler.changeset.rules import Patterns, Rules
-from assembler.changeset.stack import Changeset, differs, stack
-from assembler.changeset.tarball import Part, TarTree, is_directory
-from assembler.changeset.targets import Targets, there_already
+from assembler.changeset.prove_paths import Places
+from assembler.changeset.prove_rest import overlooked
+from assembler.changeset.tar_tree import Part, TarTree, is_directory
 from assembler.changeset.tree import Finding, Tree
-from assembler.changeset.wish import Pruned, Wish, ours, selection, wish
+from assembler.changeset.wanted import Pruned, Wish, ours, selection, wish
 from assembler.model.node import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.changeset.rules import Rule
-    from assembler.layer.read import Readable
+    from assembler.changeset.path_rules import Rule
+    from assembler.layer.read_tar import Readable
     from assembler.model.node import Node
 
 
@@ -75,7 +75,7 @@ def of_overlay(
     final = OverlayTree([upper, *lowers], prefix=xattr_prefix)
     base = OverlayTree(lowers, prefix=xattr_prefix)
     try:
-        found = dict(overlay.candidates(final, base))
+        found = dict(overlay_tree.candidates(final, base))
     except OSError as error:
         raise Unreadable(f"{shown(os.fsencode(error.filename or upper))}: {error.strerror}") from error
     if metacopy:
@@ -122,7 +122,7 @@ def of_exports(
     spool.flush()
     _check_depth(final_tree, base_tree)
     final_tree.fetch = fetch
-    found = dict(tarball.candidates(final_tree, base_tree))
+    found = dict(tar_tree.candidates(final_tree, base_tree))
     return Capture("export", final_tree, base_tree, mounts, found)
 
 
@@ -137,7 +137,7 @@ def with_links_of_container(capture: Capture) -> Capture:
     base, final = capture.base, capture.final
     assert isinstance(base, TarTree) and isinstance(final, TarTree)
     base.link_as(final)
-    return replace(capture, candidates=dict(tarball.candidates(final, base)))
+    return replace(capture, candidates=dict(tar_tree.candidates(final, base)))
 
 
 def _check_depth(exported: TarTree, base: TarTree) -> None:

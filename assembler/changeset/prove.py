@@ -2,7 +2,7 @@
 
 The layer's bytes are read back and laid over the tree below. Sound: every path that the image wished for is then what
 the container has there, and nothing else changed. Irredundant: no entry and no whiteout could be left out. Neither
-``stack.py`` nor ``links.py`` nor ``targets.py`` has a part in this, so that a mistake there is not made twice.
+``diff.py`` nor ``hard_links.py`` nor ``paths_below.py`` has a part in this, so that a mistake there is not made twice.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from assembler.changeset.proof_places import Places, joined
+from assembler.changeset.prove_paths import Places, joined
 from assembler.changeset.tree import ancestors, parent
 from assembler.errors import ChangesetError
 from assembler.layer.decompress import decompress
 from assembler.layer.entry import WHITEOUT_PREFIX
-from assembler.layer.read import TarReader
+from assembler.layer.read_tar import TarReader
 from assembler.model.node import Kind, Node, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from assembler.changeset.tree import Tree
-    from assembler.layer.read import Member, Readable
+    from assembler.layer.read_tar import Member, Readable
 
 _DETAILED: Final = 20
 _ENGINES_OWN: Final = Node(Kind.DIRECTORY, 0o755)

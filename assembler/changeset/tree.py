@@ -1,7 +1,7 @@
 """A rootfs as a tree of nodes, wherever its files are.
 
 Two trees are compared to make a changeset: the base and what the container made of it. Each may lie on disk as overlay
-directories (``overlay.py``) or have come out of a tar stream (``tarball.py``); the comparison does not know.
+directories (``overlay_tree.py``) or have come out of a tar stream (``tar_tree.py``); the comparison does not know.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from assembler.layer.header import CAPABILITY
+from assembler.layer.tar_header import CAPABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

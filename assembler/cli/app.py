@@ -10,9 +10,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from assembler.cli import building, images, registries, reports, signals
-from assembler.cli.guard import guarded
-from assembler.cli.show import emit
+from assembler.cli import image_commands, login_commands, recipe_commands, signals, size_commands
+from assembler.cli.error_handling import guarded
+from assembler.cli.output import emit
 from assembler.version import __version__
 
 _HELP = """
@@ -35,15 +35,15 @@ app = typer.Typer(
     help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-building.register(app)
-reports.register(app)
-images.register(app)
-registries.register(app)
+recipe_commands.register(app)
+size_commands.register(app)
+image_commands.register(app)
+login_commands.register(app)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from assembler.commands.libraries import LIBRARIES
+        from assembler.commands.compressor_versions import LIBRARIES
 
         libraries = ", ".join(f"{name} {version}" for name, version in LIBRARIES.items())
         emit(f"imgasm {__version__}\n{libraries}")

@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from assembler.cli import show
+from assembler.cli import output
 from assembler.cli.heartbeat import Heartbeat, Work
 from assembler.errors import RecipeError
 from assembler.model.printable import printable
@@ -32,8 +32,8 @@ class Terminal:
         self._stream = _Forgiving(stream or sys.stderr)
         self._verbose = verbose
         self._quiet = quiet
-        self._draws = show.can_move(self._stream) and not quiet
-        self._colors = show.is_colored(self._stream)
+        self._draws = output.can_move(self._stream) and not quiet
+        self._colors = output.is_colored(self._stream)
         self._bars = 0
         self._lock = threading.RLock()
         self._heart = Heartbeat(self._line)
@@ -107,8 +107,8 @@ class Terminal:
         how: dict[str, Any] = {"unit": "B", "unit_scale": True} if unit == "B" else {
             "bar_format": "{desc}  {elapsed}{postfix}"
         }  # fmt: skip
-        known = show.has_width(self._stream)  # some terminals say that they have no columns
-        how |= {"dynamic_ncols": True} if known else {"ncols": show.USUAL_WIDTH}
+        known = output.has_width(self._stream)  # some terminals say that they have no columns
+        how |= {"dynamic_ncols": True} if known else {"ncols": output.USUAL_WIDTH}
         with tqdm(desc=_harmless(label), total=total, file=self._stream, leave=False, **how) as bar:
             self._count(1)
             over = threading.Event()

@@ -9,26 +9,26 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from assembler.changeset.rules import Rules
+from assembler.changeset.path_rules import Rules
 from assembler.model.node import Kind
-from assembler.model.presets import PRESETS
+from assembler.model.prune_presets import PRESETS
 from assembler.report import hints
-from assembler.report.elf import debug_bytes
-from assembler.report.files import LayerRow, shares
-from assembler.report.kinds import HEAD, kind_of
-from assembler.report.packages import Owners, owners_in
+from assembler.report.debug_symbols import debug_bytes
+from assembler.report.file_kinds import HEAD, kind_of
+from assembler.report.file_table import LayerRow, shares
+from assembler.report.package_owners import Owners, owners_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from assembler.changeset.capture import Capture
     from assembler.changeset.tree import Tree
-    from assembler.commands.write_image import Written
+    from assembler.commands.write_images import Written
     from assembler.layer.entry import Entry
-    from assembler.measure.meter import Meter
+    from assembler.measure.step_meter import Meter
     from assembler.model.node import Content, Node
     from assembler.report.hints import Hint
-    from assembler.report.image import LayerFile
+    from assembler.report.layer_summary import LayerFile
 
 _WITH_SECTIONS: Final = frozenset({"ELF", "kernel module", "object file"})
 

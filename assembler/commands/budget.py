@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assembler.changeset.follow import ways
+from assembler.changeset.symlinks import ways
 from assembler.errors import BudgetExceeded
 from assembler.model.globs import matching
 from assembler.report.budget import check
-from assembler.report.builds import Builds, is_build
+from assembler.report.build_records import Builds, is_build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from assembler.changeset.tree import Tree
     from assembler.model.budget import Budget
     from assembler.report.budget import Baseline, Matching
-    from assembler.report.record import BuildRecord
+    from assembler.report.build_record import BuildRecord
 
 
 def through_links(budgets: Iterable[Budget], tree: Tree) -> Matching:

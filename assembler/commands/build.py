@@ -8,38 +8,38 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from assembler.commands.attribution import Attribution
-from assembler.commands.base import Bases, Policy
-from assembler.commands.baseline import find_baselines
+from assembler.commands.bases import Bases, Policy
 from assembler.commands.budget import check_budgets, through_links
-from assembler.commands.files import write_files
+from assembler.commands.budget_baseline import find_baselines
+from assembler.commands.capture_container import Reader
+from assembler.commands.capture_without_container import still
+from assembler.commands.changes_under_mounts import refuse_what_is_lost
+from assembler.commands.disk_space import check_room
 from assembler.commands.lock import fetch_sources
-from assembler.commands.lost import refuse_what_is_lost
-from assembler.commands.reading import Reader
-from assembler.commands.record import Outcome, engine_name, keep_record, make_record
-from assembler.commands.room import check_room
-from assembler.commands.still import still
-from assembler.commands.target import Target
-from assembler.commands.times import with_times
-from assembler.commands.write_image import write_images
+from assembler.commands.recipe_files import write_files
+from assembler.commands.target_platform import Target
+from assembler.commands.timestamps import with_times
+from assembler.commands.write_images import write_images
+from assembler.commands.write_record import Outcome, engine_name, keep_record, make_record
 from assembler.engine.container import Bind, ContainerSpec
 from assembler.engine.preflight import check_container_tmp
 from assembler.engine.step import Command
-from assembler.engine.writable import writable_layer
+from assembler.engine.writable_layer import writable_layer
 from assembler.errors import UsageError, masked
-from assembler.image.cache import LayoutCache
 from assembler.image.layout import Layout
-from assembler.measure.meter import Directories, Meter
+from assembler.image.layout_cache import LayoutCache
+from assembler.measure.step_meter import Directories, Meter
 from assembler.model.size import human
 from assembler.progress import line_by_line
 from assembler.recipe.lint import warnings
-from assembler.report.table import idle_rules
+from assembler.report.build_text import idle_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from assembler.changeset.capture import Capture
-    from assembler.commands.reading import Way
+    from assembler.commands.capture_container import Way
     from assembler.engine.client import Engine
     from assembler.engine.session import Session
     from assembler.model.place import EngineName
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from assembler.places.world import World
     from assembler.progress import Progress
     from assembler.recipe.model import Recipe, Source, Step
-    from assembler.report.record import BuildRecord
+    from assembler.report.build_record import BuildRecord
     from assembler.source.fetch import Fetched
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from assembler.commands.size_report import size_report
 from assembler.errors import UsageError
-from assembler.report.builds import Builds
+from assembler.report.build_records import Builds
 from assembler.report.compare import Comparison, Side, compare
-from assembler.report.layers import as_record
+from assembler.report.image_layers import as_record
 
 if TYPE_CHECKING:
     from assembler.model.platform import Platform

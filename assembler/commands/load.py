@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assembler.places.engine import LoadedImage, into_engine
+from assembler.places.load_into_engine import LoadedImage, into_engine
 from assembler.places.open import open_place
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from assembler.errors import SourceError
 from assembler.recipe.model import STANDARD_INPUT, Recipe, Source
-from assembler.source import lock as lock_file
+from assembler.source import lock_file
 from assembler.source.fetch import Fetched, Fetcher
-from assembler.source.lock import Pin
+from assembler.source.lock_file import Pin
 
 
 def fetch_sources(recipe: Recipe, fetcher: Fetcher) -> dict[Source, Fetched]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.progress import Progress
+    from assembler.registry.connection_settings import ConnectionSettings
     from assembler.registry.credentials import Credential
-    from assembler.registry.settings import ConnectionSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from assembler.commands import plan_text
-from assembler.model.presets import PRESETS
+from assembler.model.prune_presets import PRESETS
 from assembler.model.secrets import Secrets
 from assembler.recipe.files import plan_json
 from assembler.recipe.lint import warnings

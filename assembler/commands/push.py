@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import UsageError
 from assembler.image.assemble import compose_index
-from assembler.image.docker import as_docker
-from assembler.image.listing import called, name_of
-from assembler.image.recode import recode
-from assembler.model import media
-from assembler.model.oci import canonical_json
+from assembler.image.docker_types import as_docker
+from assembler.image.index_entries import called, name_of
+from assembler.image.recompress import recode
+from assembler.model import media_types
+from assembler.model.descriptor import canonical_json
 from assembler.model.reference import Reference
 from assembler.places.open import Found, open_place
-from assembler.places.send import Shipment, send
-from assembler.places.temporary import temporary_layout
+from assembler.places.send_to_registry import Shipment, send
+from assembler.places.temporary_layout import temporary_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from assembler.image.image import Image
     from assembler.image.layout import Layout
     from assembler.model.place import Place
-    from assembler.places.held import HeldImage
+    from assembler.places.held_image import HeldImage
     from assembler.places.world import World
     from assembler.registry.push import PushOptions, PushReport
 
@@ -174,7 +174,7 @@ class _Converter:
         """Docker's manifests can't hold zstd, so that asking for one asks for gzip where zstd is."""
         if self._wanted.compression or not self._wanted.docker:
             return self._wanted.compression
-        return "gzip" if any(layer.media_type == media.OCI_LAYER_ZSTD for layer, _ in image.layers) else None
+        return "gzip" if any(layer.media_type == media_types.OCI_LAYER_ZSTD for layer, _ in image.layers) else None
 
     def _temporary(self) -> Layout:
         if self._store is None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assembler.layer.byte_streams import Tapped
 from assembler.layer.decompress import decompress
-from assembler.layer.pieces import Tapped
+from assembler.places.check_place import named_place
 from assembler.places.open import open_place
-from assembler.places.presence import named_place
-from assembler.report.builds import Builds, is_build
-from assembler.report.layers import Contents, LayersReport, Stored, contents_of, image_layers
-from assembler.report.rootfs import Rootfs
+from assembler.report.build_records import Builds, is_build
+from assembler.report.image_layers import Contents, LayersReport, Stored, contents_of, image_layers
+from assembler.report.visible_files import Rootfs
 from assembler.version import __version__
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from assembler.image.image import Image
     from assembler.model.platform import Platform
-    from assembler.places.held import HeldImage
+    from assembler.places.held_image import HeldImage
     from assembler.places.world import World
     from assembler.progress import Progress
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.errors import ImageError, UsageError
 from assembler.image.layout import Layout
-from assembler.image.verify import verify
+from assembler.image.verify_layout import verify
 from assembler.layer.findings import Finding
 from assembler.model.place import Place, Store
 from assembler.model.printable import printable
+from assembler.places.check_place import check_presence
 from assembler.places.open import open_place
-from assembler.places.presence import check_presence
 from assembler.places.put import PutOptions, put
-from assembler.places.temporary import temporary_layout
+from assembler.places.temporary_layout import temporary_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,10 +16,10 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
-from assembler.engine.lines import Lines
-from assembler.engine.pipe import in_memory
+from assembler.engine.client_process import in_memory
+from assembler.engine.output_lines import Lines
 from assembler.errors import EngineError
-from assembler.image.rootfs import with_empty_dev
+from assembler.image.rootfs_tarball import with_empty_dev
 from assembler.model.secrets import credentials_in, without_userinfo
 from assembler.progress import line_by_line
 

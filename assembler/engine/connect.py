@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from python_on_whales import ClientNotFoundError, DockerClient
 
 from assembler.engine.client import Engine
+from assembler.engine.client_process import ask
 from assembler.engine.info import EngineInfo, Name, read_info
-from assembler.engine.pipe import ask
 from assembler.engine.refusal import NOT_ALLOWED
 from assembler.errors import EngineError
 

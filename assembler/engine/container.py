@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from threading import Thread
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from assembler.engine.client_process import ask
 from assembler.engine.images import Images
-from assembler.engine.owner import labels
-from assembler.engine.pipe import ask
+from assembler.engine.owner_labels import labels
 from assembler.engine.refusal import explain, refusals
 from assembler.model.secrets import Secrets
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
-from assembler.engine import process
-from assembler.engine.pipe import reading
+from assembler.engine import init_process
+from assembler.engine.client_process import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,13 +37,13 @@ class Endpoint:
             return None
         if self.info.socket is None:
             return self.info.root if self.info.root.is_dir() else None
-        return process.seen_by_server(self.info.socket, self.info.root)
+        return init_process.seen_by_server(self.info.socket, self.info.root)
 
     def shares(self, path: Path) -> bool:
         """Can the engine mount this machine's ``path`` into a container?"""
         if self.info.socket is None:
             return self.info.local
-        return process.is_shared_with_server(self.info.socket, path)
+        return init_process.is_shared_with_server(self.info.socket, path)
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of the engine's own client, for what python-on-whales can't do."""

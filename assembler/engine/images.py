@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from assembler.engine.owner import PREFIX
-from assembler.engine.pipe import ask, feed, follow, reading
+from assembler.engine.client_process import ask, feed, follow, reading
+from assembler.engine.owner_labels import PREFIX
 from assembler.engine.refusal import refusals
 from assembler.errors import EngineError
-from assembler.model import media
+from assembler.model import media_types
 from assembler.model.platform import Platform
 from assembler.progress import line_by_line
 
@@ -94,7 +94,7 @@ class Images:
 
         podman keeps an image's OCI manifest, with its annotations, which only its OCI archive can hold.
         """
-        kept = self._engine.name == "podman" and self._inspect(image).manifest_type == media.OCI_MANIFEST
+        kept = self._engine.name == "podman" and self._inspect(image).manifest_type == media_types.OCI_MANIFEST
         form = ["--format", "oci-archive", "--uncompressed"] if kept else []
         what = f"{self._engine.name} could not save {image}"
         return reading(self._engine.command("image", "save", *form, image), what)

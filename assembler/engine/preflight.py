@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from assembler.engine.process import mounts_of
+from assembler.engine.init_process import mounts_of
 from assembler.errors import EngineError
 from assembler.model.size import human
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assembler.engine.client import Engine
-    from assembler.engine.process import Mount
+    from assembler.engine.init_process import Mount
 
 _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 

@@ -10,10 +10,10 @@ from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from assembler.engine import covered, process, step
-from assembler.engine.lines import Lines
-from assembler.engine.overlay import OverlayDirs, Unreadable, locate
-from assembler.engine.pipe import ask, feed, reading
+from assembler.engine import init_process, mounted_over, step
+from assembler.engine.client_process import ask, feed, reading
+from assembler.engine.output_lines import Lines
+from assembler.engine.overlay_directories import OverlayDirs, Unreadable, locate
 from assembler.engine.refusal import refusals
 from assembler.errors import EngineError
 
@@ -51,7 +51,7 @@ class Session:
         self.engine = engine
         self.spec = spec
         self._warn = warn
-        self.mount_table: list[process.Mount] = []
+        self.mount_table: list[init_process.Mount] = []
         """What the engine mounted in the container. What steps mount there is the container's own business."""
         self.volumes: tuple[bytes, ...] = ()
         """Where the image's VOLUMEs could not be taken away: paths in the rootfs, to which what is there belongs."""
@@ -68,11 +68,11 @@ class Session:
         scratch, declared = self._split(volumes)
         self._declared = tuple(point.strip(b"/") for point in declared)
         if declared and self.pid is not None:
-            covered.take_away(self.pid, declared, self.mount_table)
+            mounted_over.take_away(self.pid, declared, self.mount_table)
             self.mount_table = self._read_mount_table()
             _, declared = self._split(volumes)
         self.volumes = tuple(point.strip(b"/") for point in declared)
-        self._seen = self._look_at(tuple(covered.watched(self.mount_table, (*scratch, *declared))))
+        self._seen = self._look_at(tuple(mounted_over.watched(self.mount_table, (*scratch, *declared))))
         for bind in unshared:
             self._copy_in(bind)
 
@@ -80,8 +80,8 @@ class Session:
         """Where scratch is, and where volumes of the image hide files that are the container's own."""
         ours = {str(path) for path in self.spec.scratch}
         scratch = [volume for volume in volumes if volume.destination in ours]
-        points = covered.points_of([volume for volume in volumes if volume not in scratch], self.mount_table)
-        return covered.points_of(scratch, self.mount_table), covered.hiding(points, self.mount_table)
+        points = mounted_over.points_of([volume for volume in volumes if volume not in scratch], self.mount_table)
+        return mounted_over.points_of(scratch, self.mount_table), mounted_over.hiding(points, self.mount_table)
 
     @property
     def name(self) -> str:
@@ -183,7 +183,7 @@ class Session:
             return None
         pid = self._inspect().state.pid
         for _ in range(_STARTING):
-            if pid and process.is_init_of(pid, self.spec.build):
+            if pid and init_process.is_init_of(pid, self.spec.build):
                 return pid
             time.sleep(0.02)  # for a moment after the start it is still the runtime
         return None
@@ -208,7 +208,7 @@ class Session:
 
         Without those that can't be read: the engine is on another machine, or another user's.
         """
-        root = None if self.pid is None else process.engine_root(self.pid)
+        root = None if self.pid is None else init_process.engine_root(self.pid)
         if root is None:
             return {}
         wanted = {str(path) for path in self.spec.scratch}
@@ -265,15 +265,15 @@ class Session:
         if not points:
             return {}
         what = "could not look at what is mounted in the container"
-        answer = ask(self._exec(command=covered.look(points, self.spec.build)), what)
+        answer = ask(self._exec(command=mounted_over.look(points, self.spec.build)), what)
         return dict(zip(points, answer.split(f"\0{self.spec.build}\0"), strict=False))
 
-    def _read_mount_table(self) -> list[process.Mount]:
+    def _read_mount_table(self) -> list[init_process.Mount]:
         if self.pid is not None:
-            return process.mounts_of(self.pid)
+            return init_process.mounts_of(self.pid)
         what = "could not read the container's mounts"
         with reading(self._exec(command=["cat", "/proc/1/mountinfo"]), what) as stream:
-            return process.read_mounts(stream.read())
+            return init_process.read_mounts(stream.read())
 
     def _exec(self, *options: str, command: Sequence[str]) -> list[str]:
         return [*self.engine.command("container", "exec", *options, self.name), *command]

@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from assembler.engine.lines import Lines
-from assembler.engine.pipe import in_memory
+from assembler.engine.client_process import in_memory
+from assembler.engine.output_lines import Lines
 from assembler.errors import StepFailed
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from assembler.layer.codecs import CODECS
-from assembler.model import media
+from assembler.model import media_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from assembler.model.oci import Descriptor
+    from assembler.model.descriptor import Descriptor
 
 _NONDISTRIBUTABLE: Final = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 _DOCKER_FOREIGN: Final = "application/vnd.docker.image.rootfs.foreign.diff.tar"
@@ -26,7 +26,7 @@ def _types(oci: str, docker: str) -> dict[str, str]:
 FOREIGN_LAYERS: Final = _types(_NONDISTRIBUTABLE, _DOCKER_FOREIGN)
 """Layers that may stay where their urls say (image-spec layer.md, "Non-Distributable Layers")."""
 
-LAYERS: Final = {**_types(media.OCI_LAYER, media.DOCKER_LAYER), **FOREIGN_LAYERS}
+LAYERS: Final = {**_types(media_types.OCI_LAYER, media_types.DOCKER_LAYER), **FOREIGN_LAYERS}
 """The layers that engines run, and the compression that each type promises."""
 
 _BY_LAYER: Final = {
@@ -55,7 +55,7 @@ def artifact(manifest: dict[str, Any], config: Descriptor, layers: Iterable[Desc
         return word
     if kind := manifest.get("artifactType"):
         return f"an artifact of the type {kind}"
-    if config.media_type not in media.CONFIGS:
+    if config.media_type not in media_types.CONFIGS:
         return f"an artifact whose config is {config.media_type}"
     if layers and not any(layer.media_type in LAYERS for layer in layers):
         return f"an artifact whose contents are {layers[0].media_type}"

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assembler.image.annotations import BASE_DIGEST, BASE_NAME, NOT_INHERITED
 from assembler.image.config import NewLayer, Wishes, make_config
-from assembler.image.documents import Document
 from assembler.image.image import Image, parse_image
-from assembler.model import media
-from assembler.model.oci import Descriptor, canonical_json
+from assembler.image.manifests import Document
+from assembler.model import media_types
+from assembler.model.descriptor import Descriptor, canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from assembler.image.store import BlobStore
+    from assembler.image.blob_store import BlobStore
     from assembler.model.reference import Reference
 
 _FOREIGN: Final = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 _OCI_FORM: Final = {
-    media.DOCKER_LAYER: media.OCI_LAYER,
-    media.DOCKER_LAYER_GZIP: media.OCI_LAYER_GZIP,
+    media_types.DOCKER_LAYER: media_types.OCI_LAYER,
+    media_types.DOCKER_LAYER_GZIP: media_types.OCI_LAYER_GZIP,
     _FOREIGN: "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
 }
 """The spec declares these interchangeable (media-types.md): the blobs are the same."""
@@ -50,14 +50,14 @@ def compose(base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
     below = [_in_oci_form(descriptor) for descriptor, _ in base.image.layers] if base is not None else []
     manifest: dict[str, Any] = {
         "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
-        "config": Descriptor.of(media.OCI_CONFIG, config_bytes).to_json(),
+        "mediaType": media_types.OCI_MANIFEST,
+        "config": Descriptor.of(media_types.OCI_CONFIG, config_bytes).to_json(),
         "layers": [descriptor.to_json() for descriptor in (*below, layer.descriptor)],
     }
     if annotations := {**_inherited(base), **wishes.annotations}:
         manifest["annotations"] = annotations
     manifest_bytes = canonical_json(manifest)
-    return parse_image(Descriptor.of(media.OCI_MANIFEST, manifest_bytes), manifest_bytes, config_bytes)
+    return parse_image(Descriptor.of(media_types.OCI_MANIFEST, manifest_bytes), manifest_bytes, config_bytes)
 
 
 def assemble(layout: BlobStore, base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
@@ -78,11 +78,13 @@ def compose_index(images: Iterable[Image], annotations: dict[str, str] | None = 
     Each entry has the image's platform, and the annotations of its manifest: whoever chooses among images for the same
     platform (by kernel, by driver) need not read the manifests first.
     """
-    value: dict[str, Any] = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": list(map(_entry, images))}
+    value: dict[str, Any] = {
+        "schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": list(map(_entry, images)),
+    }  # fmt: skip
     if annotations:
         value["annotations"] = annotations
     data = canonical_json(value)
-    return Document(Descriptor.of(media.OCI_INDEX, data), data)
+    return Document(Descriptor.of(media_types.OCI_INDEX, data), data)
 
 
 def _entry(image: Image) -> dict[str, Any]:

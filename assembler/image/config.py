@@ -11,8 +11,8 @@ from assembler.errors import ImageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from assembler.model.descriptor import Descriptor
     from assembler.model.digest import Digest
-    from assembler.model.oci import Descriptor
     from assembler.model.platform import Platform
     from assembler.model.run_config import Healthcheck, RunConfig
 

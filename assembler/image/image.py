@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assembler.errors import ImageError
-from assembler.image import document
-from assembler.image.choose import choose
+from assembler.image import strict_json
+from assembler.image.blob_store import check_bytes
+from assembler.image.choose_platform import choose
 from assembler.image.config import diff_ids_of
-from assembler.image.documents import Document
-from assembler.image.store import check_bytes
+from assembler.image.manifests import Document
+from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor
 from assembler.model.platform import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from assembler.image.documents import Read
+    from assembler.image.blob_store import BlobStore
     from assembler.image.layout import Layout
-    from assembler.image.store import BlobStore
+    from assembler.image.manifests import Read
 
 _HINT = "Get the image again from where it was made."
 _INDEX_DEPTH = 3
@@ -57,7 +57,7 @@ def image_of(found: Document, config_bytes: bytes) -> Image:
     refuse_artifact(found)
     descriptor, (config_descriptor, *layers) = found.descriptor, found.blobs()
     check_bytes(config_descriptor, config_bytes)
-    config = document.parse(config_bytes, "the image's config")
+    config = strict_json.parse(config_bytes, "the image's config")
     diff_ids = diff_ids_of(config)
     if len(layers) != len(diff_ids):
         raise ImageError(f"the manifest {descriptor.digest} and its config do not have the same number of layers",
@@ -76,7 +76,7 @@ def read_manifest(layout: BlobStore, descriptor: Descriptor) -> Image:
     """The image of one manifest, whose descriptor may come from anywhere."""
     found = Document(descriptor, layout.read(descriptor))
     refuse_artifact(found)
-    return image_of(found, layout.read(found.config, document.CONFIG_CAP))
+    return image_of(found, layout.read(found.config, strict_json.CONFIG_CAP))
 
 
 def read_image(

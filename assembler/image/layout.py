@@ -9,16 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from assembler.atomic_files import replace_file
 from assembler.errors import ImageError
-from assembler.files import replace_file
-from assembler.image import document
-from assembler.image.blob import TEMPORARY, no_room
-from assembler.image.listing import entry_called, find, merged
-from assembler.image.store import BlobStore
+from assembler.image import strict_json
+from assembler.image.blob_store import BlobStore
+from assembler.image.blob_writer import TEMPORARY, no_room
+from assembler.image.index_entries import entry_called, find, merged
 from assembler.locks import exclusive_directory, remove_abandoned
-from assembler.model import media
+from assembler.model import media_types
+from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor, canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ class Layout(BlobStore):
         hint = "Name a directory with the files oci-layout and index.json in it."
         if not layout.is_file("oci-layout"):
             raise ImageError(f"{root} is no OCI layout: it has no file oci-layout", hint=hint)
-        version = document.parse(layout.read_file("oci-layout", 4096), "oci-layout").get("imageLayoutVersion")
+        version = strict_json.parse(layout.read_file("oci-layout", 4096), "oci-layout").get("imageLayoutVersion")
         if version != "1.0.0":
             raise ImageError(f"{root} is an OCI layout of version {version!r}",
                              hint="imgasm and containerd read 1.0.0.")
@@ -79,8 +79,8 @@ class Layout(BlobStore):
 
     def index(self) -> tuple[Descriptor, ...]:
         """What index.json lists."""
-        value = document.parse_index(self.read_file("index.json", INDEX_CAP), media.OCI_INDEX)
-        return tuple(document.descriptors(value, "manifests"))
+        value = strict_json.parse_index(self.read_file("index.json", INDEX_CAP), media_types.OCI_INDEX)
+        return tuple(strict_json.descriptors(value, "manifests"))
 
     def add(self, descriptor: Descriptor) -> None:
         """Lists a manifest as it is, under the names that its annotations give it.
@@ -109,7 +109,7 @@ class Layout(BlobStore):
         return named
 
     def find(self, name: str | Digest | None = None, platform: Platform | None = None) -> Descriptor:
-        """The listed manifest of this name (:func:`assembler.image.listing.called`); without one the only one.
+        """The listed manifest of this name (:func:`assembler.image.index_entries.called`); without one the only one.
 
         ``platform`` chooses where several are left.
         """
@@ -128,17 +128,17 @@ class Layout(BlobStore):
 
     def _reachable(self, descriptor: Descriptor) -> Iterator[Digest]:
         yield descriptor.digest
-        if descriptor.media_type not in media.INDEXES | media.MANIFESTS or not self.has(descriptor):
+        if descriptor.media_type not in media_types.INDEXES | media_types.MANIFESTS or not self.has(descriptor):
             return
-        value = document.parse(self.read(descriptor), "the manifest")
+        value = strict_json.parse(self.read(descriptor), "the manifest")
         config = [Descriptor.from_json(value["config"])] if "config" in value else []
-        for child in (*config, *document.descriptors(value, "layers"), *document.descriptors(value, "manifests")):
+        for child in (*config, *strict_json.descriptors(value, "layers"), *strict_json.descriptors(value, "manifests")):
             yield from self._reachable(child)
 
     def _write_index(self, manifests: Sequence[Descriptor]) -> None:
-        value: dict[str, Any] = {"schemaVersion": 2, "mediaType": media.OCI_INDEX}
+        value: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX}
         if self.is_file("index.json"):
-            value = document.parse_index(self.read_file("index.json", INDEX_CAP), media.OCI_INDEX)
+            value = strict_json.parse_index(self.read_file("index.json", INDEX_CAP), media_types.OCI_INDEX)
         value["manifests"] = [entry.to_json() for entry in manifests]
         replace_file(self.root / "index.json", canonical_json(value), prefix=TEMPORARY)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.layer.codecs import codec_of
 from assembler.layer.codecs.codec import Oddities
-from assembler.layer.fields import damaged
+from assembler.layer.tar_fields import damaged
 
 if TYPE_CHECKING:
     from assembler.layer.codecs.codec import Codec, Decoder
-    from assembler.layer.read import Readable
+    from assembler.layer.read_tar import Readable
 
 _FEED: Final = 1024
 """Bytes given to a decoder at a time: 4 bytes of zstd can grow to 128 KiB, so this keeps what comes out below 32 MiB.

@@ -7,27 +7,27 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from assembler.errors import ImageError
-from assembler.image import document
-from assembler.image.documents import Document
+from assembler.image import strict_json
 from assembler.image.image import image_of
+from assembler.image.index_entries import entry_called, find, group, with_platforms
 from assembler.image.layout import Layout
-from assembler.image.listing import entry_called, find, group, with_platforms
-from assembler.image.load import read_archive
+from assembler.image.manifests import Document
+from assembler.image.read_archive import read_archive
 from assembler.layer.compress import compressor
-from assembler.model import media
+from assembler.model import media_types
 from assembler.model.place import Store
 from assembler.model.reference import Reference
-from assembler.places.held import HeldImage
-from assembler.places.temporary import temporary_layout
-from assembler.registry.reading import fetch_manifest
+from assembler.places.held_image import HeldImage
+from assembler.places.temporary_layout import temporary_layout
+from assembler.registry.pull import fetch_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from assembler.image.documents import Read
-    from assembler.layer.read import Readable
-    from assembler.model.oci import Descriptor
+    from assembler.image.manifests import Read
+    from assembler.layer.read_tar import Readable
+    from assembler.model.descriptor import Descriptor
     from assembler.model.place import Place
     from assembler.model.platform import Platform
     from assembler.places.registries import Registries
@@ -75,12 +75,12 @@ class Found:
 
     def _platform(self, entry: Descriptor) -> Platform | None:
         """What an image's config says, where that is here."""
-        if entry.media_type not in media.MANIFESTS or self.store is None or not self.store.has(entry):
+        if entry.media_type not in media_types.MANIFESTS or self.store is None or not self.store.has(entry):
             return None
         found = Document(entry, self.read(entry))
         if found.artifact is not None or not self.store.has(found.config):
             return None
-        return image_of(found, self.store.read(found.config, document.CONFIG_CAP)).platform
+        return image_of(found, self.store.read(found.config, strict_json.CONFIG_CAP)).platform
 
 
 @contextmanager

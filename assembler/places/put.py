@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from assembler.atomic_files import whole_file
 from assembler.errors import ImageError, UsageError
-from assembler.files import whole_file
 from assembler.image.annotations import FULL_NAME, REF_NAME
-from assembler.image.archive import write_as_it_is
+from assembler.image.index_entries import entry_called
 from assembler.image.layout import Layout
-from assembler.image.listing import entry_called
+from assembler.image.write_archive import write_as_it_is
 from assembler.model.place import Store
 from assembler.model.reference import Reference
-from assembler.places.engine import into_engine
-from assembler.places.send import Shipment, send
-from assembler.places.temporary import temporary_layout
+from assembler.places.load_into_engine import into_engine
+from assembler.places.send_to_registry import Shipment, send
+from assembler.places.temporary_layout import temporary_layout
 from assembler.registry.push import PushOptions
 
 if TYPE_CHECKING:
     from assembler.image.image import Image
+    from assembler.model.descriptor import Descriptor
     from assembler.model.digest import Digest
-    from assembler.model.oci import Descriptor
     from assembler.model.place import Place
     from assembler.model.platform import Platform
-    from assembler.places.held import HeldImage
+    from assembler.places.held_image import HeldImage
     from assembler.places.world import World
 
 

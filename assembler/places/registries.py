@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import RegistryError
 from assembler.registry.client import connect
-from assembler.registry.lookup import find_credential
-from assembler.registry.reading import stream_blob
+from assembler.registry.find_credential import find_credential
+from assembler.registry.pull import stream_blob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from assembler.image.store import BlobStore
-    from assembler.model.oci import Descriptor
+    from assembler.image.blob_store import BlobStore
+    from assembler.model.descriptor import Descriptor
     from assembler.model.reference import Reference
     from assembler.registry.client import RegistryClient
-    from assembler.registry.lookup import CredentialSources
+    from assembler.registry.connection_settings import ConnectionSettings
+    from assembler.registry.find_credential import CredentialSources
     from assembler.registry.repository import Repository
-    from assembler.registry.settings import ConnectionSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from assembler.places.registries import Registries
-from assembler.places.settings import WorldSettings
+from assembler.places.world_settings import WorldSettings
 from assembler.progress import MaskedProgress, SilentProgress
 from assembler.registry.retry import Clock
 
@@ -77,9 +77,9 @@ class World:
     @contextmanager
     def fetcher(self) -> Iterator[Fetcher]:
         """What gets sources into the cache. Its connections live as long as the context."""
-        from assembler.source.cache import Cache
         from assembler.source.download import new_client
         from assembler.source.fetch import Fetcher
+        from assembler.source.source_cache import Cache
 
         with new_client() as client:
             yield Fetcher(Cache(self.cache / "sources"), client, self.progress, self.clock.sleep)

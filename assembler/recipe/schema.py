@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from assembler.layer.codecs import CODECS, DEFAULT
-from assembler.model.presets import PRESETS
+from assembler.model.prune_presets import PRESETS
 from assembler.recipe.document import Document
 
 _CODEC = {"type": "string", "enum": list(CODECS)}

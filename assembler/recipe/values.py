@@ -13,10 +13,10 @@ from pydantic_core import PydanticCustomError
 
 from assembler.errors import ImgasmError
 from assembler.model.globs import translate
-from assembler.model.moment import parse_created
 from assembler.model.place import TRANSPORTS
 from assembler.model.reference import Reference
 from assembler.model.size import parse_size
+from assembler.model.timestamp import parse_created
 
 _CAPABILITY: Final = re.compile(r"[A-Z_]+")
 _DURATION: Final = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")

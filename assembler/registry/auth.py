@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from assembler.errors import RegistryError
-from assembler.registry import scopes as scope
+from assembler.registry import token_scopes as scope
 from assembler.registry.challenge import Challenge, choose, parse_challenges
 from assembler.registry.location import follow
 from assembler.registry.origin import is_same_site

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from assembler.registry import scopes
+from assembler.registry import token_scopes
 from assembler.registry.origin import Neighbourhood, Origin, neighbourhood
 from assembler.registry.repository import Repository
 from assembler.registry.retry import Patience
@@ -16,8 +16,8 @@ from assembler.registry.wire import Wire, refuse_cookies
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from assembler.registry.connection_settings import ConnectionSettings
     from assembler.registry.credentials import Credential
-    from assembler.registry.settings import ConnectionSettings
 
 _LIMITS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30)
 
@@ -33,8 +33,8 @@ class RegistryClient:
 
     def repository(self, name: str, *, push: bool = False, sources: Sequence[str] = ()) -> Repository:
         """``push`` asks for the right to write; ``sources`` are repositories to mount blobs from."""
-        own = scopes.push(name) if push else scopes.pull(name)
-        wanted = scopes.merge([own, *(scopes.pull(source) for source in sources)])
+        own = token_scopes.push(name) if push else token_scopes.pull(name)
+        wanted = token_scopes.merge([own, *(token_scopes.pull(source) for source in sources)])
         return Repository(self.wire, self.patience, self._warn, name, wanted)
 
 

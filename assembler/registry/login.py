@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assembler.atomic_files import replace_file
 from assembler.errors import RegistryError, UsageError
-from assembler.files import replace_file
-from assembler.registry.authfile import AuthFile, is_key_of
-from assembler.registry.helper import Helper, server_key
+from assembler.registry.auth_file import AuthFile, is_key_of
+from assembler.registry.credential_helper import Helper, server_key
 from assembler.registry.responses import Refused
 from assembler.registry.wire import Call
 

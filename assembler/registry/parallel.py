@@ -6,7 +6,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from assembler.registry.body import Cancelled
+from assembler.registry.request_body import Cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

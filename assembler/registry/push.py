@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from assembler.errors import RegistryError
 from assembler.model.size import human
-from assembler.registry.journal import open_journal
 from assembler.registry.parallel import run_all
-from assembler.registry.plan import BlobToPush, ManifestToPush, PushPlan
+from assembler.registry.push_plan import BlobToPush, ManifestToPush, PushPlan
 from assembler.registry.repository import Upload
 from assembler.registry.responses import Refused
 from assembler.registry.upload import BlobResult, BlobUpload, Sending, Way, find_or_mount
+from assembler.registry.upload_journal import open_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from assembler.model.descriptor import Descriptor
     from assembler.model.digest import Digest
-    from assembler.model.oci import Descriptor
     from assembler.progress import Progress, Task
     from assembler.registry.client import RegistryClient
-    from assembler.registry.journal import Journal
     from assembler.registry.repository import Repository
+    from assembler.registry.upload_journal import Journal
 
 __all__ = ["BlobToPush", "ManifestToPush", "PushOptions", "PushPlan", "PushReport", "push"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from assembler.errors import ImageError, RegistryError
-from assembler.image.document import MANIFEST_CAP
-from assembler.model import media
+from assembler.image.strict_json import MANIFEST_CAP
+from assembler.model import media_types
 from assembler.model.digest import Digest
 from assembler.registry.location import follow, redact, with_digest
 from assembler.registry.responses import ERROR_BODY_CAP, Refused, Reply
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from assembler.model.oci import Descriptor
-    from assembler.registry.body import Body
+    from assembler.model.descriptor import Descriptor
+    from assembler.registry.request_body import Body
     from assembler.registry.retry import Patience
     from assembler.registry.wire import Wire
 
-ACCEPT_MANIFESTS: Final = ", ".join((media.OCI_MANIFEST, media.OCI_INDEX, media.DOCKER_MANIFEST, media.DOCKER_INDEX))
+ACCEPT_MANIFESTS: Final = ", ".join((
+    media_types.OCI_MANIFEST, media_types.OCI_INDEX, media_types.DOCKER_MANIFEST, media_types.DOCKER_INDEX,
+))  # fmt: skip
 """In one line: some proxies lose all Accept lines but one, and without OCI types distribution answers 404."""
 
 _RANGE: Final = re.compile(r"(?:bytes=)?(\d*)-(-?\d+)")

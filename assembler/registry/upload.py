@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assembler.errors import RegistryError
-from assembler.registry.body import Body
+from assembler.registry.request_body import Body
 from assembler.registry.responses import Refused
 from assembler.registry.unreachable import Unreachable
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
-    from assembler.model.oci import Descriptor
-    from assembler.registry.journal import Journal
+    from assembler.model.descriptor import Descriptor
+    from assembler.registry.blob_source import Source
     from assembler.registry.repository import Repository, Upload
     from assembler.registry.retry import Trial
-    from assembler.registry.source import Source
+    from assembler.registry.upload_journal import Journal
 
 
 class Way(enum.Enum):

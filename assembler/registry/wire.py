@@ -15,9 +15,9 @@ import httpx
 
 from assembler.errors import RegistryError
 from assembler.registry.auth import Authenticator
-from assembler.registry.body import Body
 from assembler.registry.location import follow, redact
 from assembler.registry.origin import Origin
+from assembler.registry.request_body import Body
 from assembler.registry.responses import ERROR_BODY_CAP, Refused, Reply
 from assembler.registry.unreachable import Unreachable, explain
 from assembler.version import __version__

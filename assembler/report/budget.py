@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assembler.model.size import human
-from assembler.report.record import Violation
+from assembler.report.build_record import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from assembler.model.budget import Budget
-    from assembler.report.files import FileRow
-    from assembler.report.record import BuildRecord, ImageReport
+    from assembler.report.build_record import BuildRecord, ImageReport
+    from assembler.report.file_table import FileRow
 
     Matching = Callable[[str], Callable[[str], object]]
     """Makes of a glob the function that says whether a path (with leading slash) matches."""

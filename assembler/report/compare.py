@@ -10,16 +10,16 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from assembler.model.size import human
-from assembler.report.part import Part
-from assembler.report.text import Name, columns, draw, section
+from assembler.report.record_part import Part
+from assembler.report.text_layout import Name, columns, draw, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rich.table import Table
 
-    from assembler.report.files import FileTable
-    from assembler.report.record import BuildRecord, ImageReport
+    from assembler.report.build_record import BuildRecord, ImageReport
+    from assembler.report.file_table import FileTable
 
 FORMAT: Final = 1
 _LARGEST: Final = 10

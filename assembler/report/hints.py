@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Literal
 
-from assembler.report.part import Part, path_text
+from assembler.report.record_part import Part, path_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from assembler.report.files import LayerRow
+    from assembler.report.file_table import LayerRow
 
 _EXAMPLES: Final = 5
 _WORTH_COMPARING: Final = 4096

@@ -18,11 +18,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from assembler.model.printable import printable
-from assembler.report import palette
-from assembler.report.svg import timeline_svg
+from assembler.report import step_colors
+from assembler.report.picture import timeline_svg
 
 if TYPE_CHECKING:
-    from assembler.report.record import BuildRecord
+    from assembler.report.build_record import BuildRecord
 
 _PROGRAM: Final = ("format.js", "tree.js", "treemap.js", "files.js", "sections.js", "page.js")
 _STYLE: Final = ("page.css", "picture.css")
@@ -48,7 +48,7 @@ def page(record: BuildRecord) -> str:
 
 
 def _data(record: BuildRecord) -> str:
-    colors = json.dumps({"steps": palette.STEPS, "none": palette.NO_STEP})
+    colors = json.dumps({"steps": step_colors.STEPS, "none": step_colors.NO_STEP})
     value = f'{{"palette":{colors},"record":{record.model_dump_json()}}}'
     return base64.b64encode(gzip.compress(value.encode(), mtime=0)).decode()
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from assembler.report.builds import Builds
+from assembler.report.build_record import BuildRecord
+from assembler.report.build_records import Builds
 from assembler.report.compare import Comparison
-from assembler.report.layers import LayersReport
-from assembler.report.record import BuildRecord
+from assembler.report.image_layers import LayersReport
 
 
 def schema() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.model.usage import StepUsage
+    from assembler.model.step_usage import StepUsage
 
 _NARROWEST: Final = 14.0
 """Pixels of the shortest step: seconds in a build of minutes would not be seen."""

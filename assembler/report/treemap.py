@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from assembler.report.files import FileTable
+    from assembler.report.file_table import FileTable
 
 _SMALLEST: Final = 30.0
 """Area below which nobody sees a rectangle: what is smaller becomes one with its like."""

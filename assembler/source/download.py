@@ -11,9 +11,9 @@ from typing import Final
 import httpx
 
 from assembler.errors import SourceError
-from assembler.model.trust import system_trust
+from assembler.model.certificates import system_trust
 from assembler.progress import Progress
-from assembler.source.partial import Partial
+from assembler.source.partial_download import Partial
 from assembler.version import __version__
 
 ATTEMPTS: Final = 4

@@ -16,9 +16,9 @@ import httpx
 
 from assembler.errors import SourceError
 from assembler.progress import Progress, Task
-from assembler.source.cache import Cache
 from assembler.source.download import Downloads, download, shown
-from assembler.source.partial import Partial
+from assembler.source.partial_download import Partial
+from assembler.source.source_cache import Cache
 
 _CHUNK: Final = 1024 * 1024
 

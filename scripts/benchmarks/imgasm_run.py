@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 from assembler.changeset.capture import changeset, of_overlay
-from assembler.changeset.rules import Patterns
+from assembler.changeset.path_rules import Patterns
 from assembler.image.assemble import assemble
 from assembler.image.config import NewLayer, Wishes
 from assembler.image.layout import Layout
 from assembler.layer.compress import compressor
-from assembler.layer.write import write_layer
+from assembler.layer.write_layer import write_layer
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
 from assembler.model.run_config import RunConfig

@@ -15,33 +15,33 @@ from typing import Any, Final
 import httpx
 
 from assembler.errors import ImgasmError
-from assembler.image import document
-from assembler.image.choose import choose
+from assembler.image import strict_json
+from assembler.image.choose_platform import choose
 from assembler.image.image import parse_image
 from assembler.layer.decompress import decompress
-from assembler.layer.read import read_tar
-from assembler.model import media
+from assembler.layer.read_tar import read_tar
+from assembler.model import media_types
+from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
-from assembler.registry.authfile import AuthFile
+from assembler.registry.auth_file import AuthFile
 from assembler.registry.challenge import choose as choose_challenge
 from assembler.registry.challenge import parse_challenges
 from assembler.registry.credentials import Credential
-from assembler.registry.journal import read_journal
 from assembler.registry.location import follow, redact, with_digest
 from assembler.registry.origin import Origin
 from assembler.registry.repository import held_bytes
 from assembler.registry.responses import Refused, Reply
 from assembler.registry.retry import retry_after
-from assembler.registry.scopes import merge
+from assembler.registry.token_scopes import merge
 from assembler.registry.tokens import TokenServer
+from assembler.registry.upload_journal import read_journal
 
 _URL: Final = httpx.URL("https://registry.example/v2/a/blobs/uploads/")
 _ORIGIN: Final = Origin.of(_URL)
-_DESCRIPTOR: Final = Descriptor(media.OCI_MANIFEST, Digest.of(b""), 0)
-_LAYER: Final = {"mediaType": media.OCI_LAYER_GZIP, "digest": str(Digest.of(b"")), "size": 0}
+_DESCRIPTOR: Final = Descriptor(media_types.OCI_MANIFEST, Digest.of(b""), 0)
+_LAYER: Final = {"mediaType": media_types.OCI_LAYER_GZIP, "digest": str(Digest.of(b"")), "size": 0}
 _CONFIG: Final = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [_LAYER["digest"]]}}
 
 
@@ -114,20 +114,20 @@ def _journal(data: bytes) -> None:
 
 def _manifest(data: bytes) -> None:
     """What has layers has no children, whatever somebody says that it is (CVE-2021-41190)."""
-    layers = document.descriptors(document.parse_manifest(data, media.OCI_MANIFEST), "layers")
-    children = document.descriptors(document.parse_index(data, media.OCI_INDEX), "manifests")
+    layers = strict_json.descriptors(strict_json.parse_manifest(data, media_types.OCI_MANIFEST), "layers")
+    children = strict_json.descriptors(strict_json.parse_index(data, media_types.OCI_INDEX), "manifests")
     assert not (layers and children)
 
 
 def _index(data: bytes) -> None:
-    index = document.parse_index(data, media.OCI_INDEX)
-    choose(document.descriptors(index, "manifests"), Platform("linux", "arm", "v7"))
+    index = strict_json.parse_index(data, media_types.OCI_INDEX)
+    choose(strict_json.descriptors(index, "manifests"), Platform("linux", "arm", "v7"))
 
 
 def _config(data: bytes) -> None:
     """A manifest that fits is made for any config, so that only the config can be wrong."""
-    manifest = {"schemaVersion": 2, "mediaType": media.OCI_MANIFEST, "layers": [_LAYER],
-                "config": {"mediaType": media.OCI_CONFIG, "digest": str(Digest.of(data)), "size": len(data)}}
+    manifest = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "layers": [_LAYER],
+                "config": {"mediaType": media_types.OCI_CONFIG, "digest": str(Digest.of(data)), "size": len(data)}}
     image = parse_image(_DESCRIPTOR, json.dumps(manifest).encode(), data)
     assert image.platform.os
 
@@ -158,7 +158,7 @@ def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-_MANIFEST: Final = {"schemaVersion": 2, "mediaType": media.OCI_MANIFEST, "config": _LAYER, "layers": [_LAYER]}
+_MANIFEST: Final = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": _LAYER, "layers": [_LAYER]}
 _INDEX: Final = {"schemaVersion": 2, "manifests": [_LAYER | {"platform": {"os": "linux", "architecture": "arm"}}]}
 
 TARGETS: Final = {

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.changeset.capture import changeset, prove_layer
-from assembler.changeset.follow import Way, ways
-from assembler.changeset.overlay import OverlayTree
-from assembler.changeset.rules import Patterns, Rules
+from assembler.changeset.overlay_tree import OverlayTree
+from assembler.changeset.path_rules import Patterns, Rules
+from assembler.changeset.symlinks import Way, ways
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
 from tests.support.corpus import write

@@ -20,12 +20,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from assembler.changeset.capture import changeset, of_overlay
-from assembler.changeset.overlay import Unreadable
-from assembler.changeset.rules import Patterns, Rules
-from assembler.changeset.tarball import TarTree
+from assembler.changeset.overlay_tree import Unreadable
+from assembler.changeset.path_rules import Patterns, Rules
+from assembler.changeset.tar_tree import TarTree
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
-from assembler.layer.header import END
+from assembler.layer.tar_header import END
 from tests.support import applier
 from tests.support.edits import ACL, PATHS, Edit, edits, perform, without_sockets
 from tests.support.exports import as_docker_has_it
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.changeset.capture import Capture, Result
-    from assembler.changeset.order import Entries
+    from assembler.changeset.entry_order import Entries
     from assembler.changeset.tree import Tree
 
 pytestmark = pytest.mark.root

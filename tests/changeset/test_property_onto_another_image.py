@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assembler.changeset.capture import prove_layer
-from assembler.changeset.rules import Patterns, Rules
-from assembler.changeset.tarball import TarTree
+from assembler.changeset.path_rules import Patterns, Rules
+from assembler.changeset.tar_tree import TarTree
 from assembler.errors import ChangesetError
 from tests.changeset.test_property import Case, check, examples, full_cases
 from tests.support.edits import PATHS, Edit, perform, without_sockets

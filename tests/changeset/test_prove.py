@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 
 from assembler.changeset.capture import changeset, prove_layer
-from assembler.changeset.rules import Patterns, Rules
+from assembler.changeset.path_rules import Patterns, Rules
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
 from assembler.layer.entry import Entry
-from assembler.layer.header import END, header
+from assembler.layer.tar_header import END, header
 from assembler.model.node import Content, Kind, Node
 from tests.changeset.test_property import Case, cases, examples, past
 from tests.support.edits import Edit, perform

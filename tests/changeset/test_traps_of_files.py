@@ -1,6 +1,6 @@
 """Traps 14 to 28, one test each by number and name: what is written of a file, and how.
 
-27 is in tests/image/test_assemble.py; what reading must make of 17, 21 and 26 is in tests/layer/test_read.py.
+27 is in tests/image/test_assemble.py; what reading must make of 17, 21 and 26 is in tests/layer/test_read_tar.py.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from assembler.changeset.capture import changeset, of_exports, of_overlay
-from assembler.changeset.overlay import OverlayTree, Unreadable
-from assembler.changeset.rules import Patterns, Rules
-from assembler.changeset.tarball import TarTree
+from assembler.changeset.overlay_tree import OverlayTree, Unreadable
+from assembler.changeset.path_rules import Patterns, Rules
+from assembler.changeset.tar_tree import TarTree
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError, ImageError
 from assembler.layer.entry import Entry
-from assembler.layer.header import END, header
+from assembler.layer.tar_header import END, header
 from assembler.model.node import Kind, Node
 from tests.support import corpus
 from tests.support.corpus import OLD, write

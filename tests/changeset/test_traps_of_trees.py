@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from assembler.changeset.capture import changeset, of_overlay
-from assembler.changeset.overlay import Unreadable
-from assembler.changeset.rules import Patterns, Rules
-from assembler.changeset.tarball import TarTree
+from assembler.changeset.overlay_tree import Unreadable
+from assembler.changeset.path_rules import Patterns, Rules
+from assembler.changeset.tar_tree import TarTree
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
 from tests.support import corpus

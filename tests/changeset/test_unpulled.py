@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assembler.changeset.unpulled import LINKS, UnpulledTree
+from assembler.changeset.unpulled_tree import LINKS, UnpulledTree
 from assembler.model.node import Kind, Node
 
 LINK = Node(Kind.SYMLINK, 0o777, target=b"usr/lib")

@@ -7,7 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import changeset, of_exports
-from assembler.changeset.rules import Patterns, Rules
+from assembler.changeset.path_rules import Patterns, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ import pytest
 
 from assembler.errors import FileError
 from assembler.image.layout import Layout
-from assembler.report.builds import Builds
+from assembler.report.build_records import Builds
 from tests.cli.running import IMGASM, imgasm, surroundings
 from tests.report.records import record
 from tests.support.thin import busybox, rootfs, write_image
@@ -86,7 +86,7 @@ def test_a_signal_within_a_destructor_is_not_lost(tmp_path: Path) -> None:
     script.write_text("""
 import os, signal, time
 from assembler.cli import signals
-from assembler.cli.guard import guarded
+from assembler.cli.error_handling import guarded
 
 class Last:
     def __del__(self):

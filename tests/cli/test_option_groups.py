@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from assembler.cli.groups import takes_groups
+from assembler.cli.option_groups import takes_groups
 from tests.cli.running import imgasm
 from tests.support.certificates import write_authority
 

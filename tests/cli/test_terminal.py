@@ -17,8 +17,8 @@ from rich.cells import cell_len
 
 from assembler.cli.heartbeat import Heartbeat, Work
 from assembler.image.layout import Layout
-from assembler.report.table import render
-from assembler.report.text import Name, draw
+from assembler.report.build_text import render
+from assembler.report.text_layout import Name, draw
 from tests.cli.running import IMGASM, imgasm, surroundings
 from tests.report.records import record
 from tests.support.thin import busybox, rootfs, write_image

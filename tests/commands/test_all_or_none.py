@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from assembler.cli.app import app
-from assembler.commands import write_image as writing
+from assembler.commands import write_images as writing
 from assembler.errors import ChangesetError, ImageError
 from assembler.image.layout import Layout
 from tests.support.thin import busybox, rootfs, write_image

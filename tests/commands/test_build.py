@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.changeset.capture import changeset
-from assembler.changeset.rules import Patterns
-from assembler.commands.libraries import LIBRARIES
-from assembler.commands.reading import Reader
+from assembler.changeset.path_rules import Patterns
+from assembler.commands.capture_container import Reader
+from assembler.commands.compressor_versions import LIBRARIES
 from assembler.engine.step import Command
 from assembler.layer.compress import compressor
-from assembler.layer.write import write_layer
+from assembler.layer.write_layer import write_layer
 from assembler.progress import SilentProgress
 from tests.support import engines
 from tests.support.debian_registry import debian_registry

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from assembler.image.cache import LayoutCache
 from assembler.image.layout import Layout
+from assembler.image.layout_cache import LayoutCache
 from assembler.locks import exclusive
 from assembler.progress import SilentProgress
 from tests.commands.test_build import Cli

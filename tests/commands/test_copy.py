@@ -10,7 +10,7 @@ import pytest
 
 from assembler.image.image import read_image
 from assembler.image.layout import Layout
-from assembler.image.recode import recode
+from assembler.image.recompress import recode
 from assembler.model.reference import Reference
 from tests.support.debian_registry import debian_registry
 from tests.support.images import write_index

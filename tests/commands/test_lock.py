@@ -8,12 +8,12 @@ from textwrap import dedent
 import pytest
 
 from assembler.commands.lock import fetch_sources, lock
-from assembler.commands.recipe import open_recipe
+from assembler.commands.open_recipe import open_recipe
 from assembler.errors import SourceError
 from assembler.progress import SilentProgress
-from assembler.source.cache import Cache
 from assembler.source.download import new_client
 from assembler.source.fetch import Fetcher
+from assembler.source.source_cache import Cache
 from tests.source.server import Served, serving
 
 CONTENT = b"a kernel's source"

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from textwrap import dedent
 
+from assembler.commands.open_recipe import open_recipe
 from assembler.commands.plan import plan
-from assembler.commands.recipe import open_recipe
 
 TEXT = '''
     name = "demo"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from assembler.image.layout import Layout
-from assembler.layer.machine import platform_of_rootfs
-from assembler.model import media
-from assembler.model.oci import canonical_json
+from assembler.layer.rootfs_platform import platform_of_rootfs
+from assembler.model import media_types
+from assembler.model.descriptor import canonical_json
 from assembler.model.platform import Platform
 from tests.support.debian_mirror import debian_mirror
 from tests.support.thin import Imgasm, busybox, read_json, rootfs, write_image
@@ -247,9 +247,9 @@ def test_the_base_says_which_image_of_an_index_it_goes_onto(imgasm: Imgasm, mach
     images = {name: write_image(layout, f"localhost/{name}:1", rootfs({name: None}), platform={"architecture": name})
               for name in ("amd64", "arm64")}  # fmt: skip
     entries = [one.to_json() | {"platform": {"os": "linux", "architecture": name}} for name, one in images.items()]
-    index = canonical_json({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": entries})
+    index = canonical_json({"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": entries})
     (imgasm.directory / "both/index.json").write_bytes(
-        canonical_json({"schemaVersion": 2, "manifests": [layout.put_bytes(media.OCI_INDEX, index).to_json()]})
+        canonical_json({"schemaVersion": 2, "manifests": [layout.put_bytes(media_types.OCI_INDEX, index).to_json()]})
     )
     (imgasm.directory / "base.tar").write_bytes(for_machine(machine))
     write(imgasm, FILES, 'rootfs = "base.tar"', "./both", 'keep = ["/opt/**"]')

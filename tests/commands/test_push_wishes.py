@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from assembler.image.layout import Layout
-from assembler.model import media
-from assembler.model.oci import canonical_json
+from assembler.model import media_types
+from assembler.model.descriptor import canonical_json
 from tests.support.debian_registry import debian_registry
 from tests.support.layouts import Handmade, tar
 from tests.support.thin import Imgasm, busybox, read_json, rootfs, write_image
@@ -73,7 +73,7 @@ def test_compression_is_converted_on_the_way_and_the_layout_stays(imgasm: Imgasm
 
     assert listing(imgasm.directory / "out") == before
     layers = raw(f"{registry.host}/converted:1")["layers"]
-    assert [layer["mediaType"] for layer in layers] == [media.OCI_LAYER_GZIP]
+    assert [layer["mediaType"] for layer in layers] == [media_types.OCI_LAYER_GZIP]
     again = imgasm.json("push", "out", f"{registry.host}/converted:1", "--image", "6.1", "--compression", "gzip")[0]
     assert (again["sent"], again["digest"]) == (0, pushed["digest"])
     assert not [path for path in (imgasm.directory / ".cache").rglob("*") if path.is_file()]
@@ -83,9 +83,9 @@ def test_docker_gets_its_own_types_and_gzip(imgasm: Imgasm, registry: DebianRegi
     imgasm("push", "out", f"{registry.host}/old:1", "--image", "6.6", "--docker")
 
     manifest = raw(f"{registry.host}/old:1")
-    assert manifest["mediaType"] == media.DOCKER_MANIFEST
-    assert manifest["config"]["mediaType"] == media.DOCKER_CONFIG
-    assert [layer["mediaType"] for layer in manifest["layers"]] == [media.DOCKER_LAYER_GZIP]
+    assert manifest["mediaType"] == media_types.DOCKER_MANIFEST
+    assert manifest["config"]["mediaType"] == media_types.DOCKER_CONFIG
+    assert [layer["mediaType"] for layer in manifest["layers"]] == [media_types.DOCKER_LAYER_GZIP]
     subprocess.run(["skopeo", "copy", "--src-tls-verify=false", f"docker://{registry.host}/old:1",
                     f"docker-archive:{tmp_path}/old.tar"], check=True, capture_output=True)
 
@@ -110,7 +110,7 @@ def test_an_index_over_all_images_lets_a_node_choose(imgasm: Imgasm, registry: D
     imgasm("push", "out", "--index", f"{name}:any")
 
     index = raw(f"{name}:any")
-    assert index["mediaType"] == media.OCI_INDEX
+    assert index["mediaType"] == media_types.OCI_INDEX
     assert [entry["annotations"] for entry in index["manifests"]] == [{"kernel.release": "6.1"},
                                                                       {"kernel.release": "6.6"}]
     assert {entry["platform"]["os"] for entry in index["manifests"]} == {"linux"}
@@ -140,7 +140,7 @@ def test_a_thin_image_of_zstd_on_gzip_keeps_its_bases_layers(imgasm: Imgasm, reg
     assert read_json(imgasm.directory / "on", image["manifest"])["layers"][:1] == below
     pushed = raw(names(imgasm.directory / "on")[0])
     assert pushed["layers"][0]["digest"] == below[0]["digest"]
-    assert {layer["mediaType"] for layer in pushed["layers"]} == {media.DOCKER_LAYER_GZIP}
+    assert {layer["mediaType"] for layer in pushed["layers"]} == {media_types.DOCKER_LAYER_GZIP}
 
 
 def test_one_index_for_two_platforms_that_were_built_one_after_the_other(

@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
-from assembler.image.archive import write_archive
 from assembler.image.image import Image
 from assembler.image.layout import Layout
+from assembler.image.write_archive import write_archive
 from assembler.model.reference import Reference
 from assembler.model.size import human
 from assembler.report.schema import schema, schema_text

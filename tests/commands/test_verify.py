@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from assembler.image.archive import write_archive
 from assembler.image.image import read_image
 from assembler.image.layout import Layout
-from assembler.image.recode import recode
-from assembler.model.oci import canonical_json
+from assembler.image.recompress import recode
+from assembler.image.write_archive import write_archive
+from assembler.model.descriptor import canonical_json
 from assembler.model.reference import Reference
 from tests.support.debian_registry import debian_registry
 from tests.support.thin import Imgasm, busybox, rootfs, write_image

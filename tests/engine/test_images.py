@@ -9,7 +9,7 @@ import pytest
 
 from assembler.engine.connect import connect
 from assembler.engine.container import export_image
-from assembler.engine.overlay import OverlayDirs
+from assembler.engine.overlay_directories import OverlayDirs
 from assembler.engine.step import Command
 from assembler.errors import EngineError
 from assembler.progress import SilentProgress

@@ -9,6 +9,7 @@ import pytest
 
 from assembler.engine.client import Engine
 from assembler.engine.container import ContainerSpec
+from assembler.engine.init_process import read_mounts
 from assembler.engine.preflight import (
     check_container_tmp,
     check_disk_room,
@@ -16,7 +17,6 @@ from assembler.engine.preflight import (
     free_bytes,
     is_in_memory,
 )
-from assembler.engine.process import read_mounts
 from assembler.errors import EngineError
 
 

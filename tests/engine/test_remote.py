@@ -15,7 +15,7 @@ import pytest
 
 from assembler.engine.connect import connect
 from assembler.engine.container import Bind, ContainerSpec
-from assembler.engine.overlay import Unreadable
+from assembler.engine.overlay_directories import Unreadable
 from assembler.engine.preflight import check_engine_room
 from assembler.engine.step import Command
 from assembler.errors import EngineError

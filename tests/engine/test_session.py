@@ -11,9 +11,9 @@ import pytest
 
 from assembler.engine import container
 from assembler.engine.client import Engine
+from assembler.engine.client_process import ask
 from assembler.engine.container import Bind, ContainerSpec
-from assembler.engine.overlay import OverlayDirs
-from assembler.engine.pipe import ask
+from assembler.engine.overlay_directories import OverlayDirs
 from assembler.engine.session import Session
 from assembler.engine.step import Command
 from assembler.errors import EngineError, StepFailed

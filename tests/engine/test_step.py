@@ -11,7 +11,7 @@ from types import FrameType
 import pytest
 
 from assembler.engine import step
-from assembler.engine.lines import Lines
+from assembler.engine.output_lines import Lines
 from assembler.engine.step import script_line
 
 

@@ -14,7 +14,7 @@ from assembler.image.assemble import BaseImage, assemble
 from assembler.image.config import NewLayer, Wishes
 from assembler.image.image import Image
 from assembler.image.layout import Layout
-from assembler.model import media
+from assembler.model import media_types
 from assembler.model.digest import Digest
 from assembler.model.platform import Platform
 from assembler.model.run_config import RunConfig
@@ -39,10 +39,10 @@ def tarball(files: dict[str, bytes | None]) -> bytes:
 def pack(plain: bytes, codec: str) -> tuple[str, bytes]:
     """(media type, bytes) of a layer."""
     if codec == "gzip":
-        return media.OCI_LAYER_GZIP, gzip.compress(plain, mtime=0)
+        return media_types.OCI_LAYER_GZIP, gzip.compress(plain, mtime=0)
     if codec == "zstd":
-        return media.OCI_LAYER_ZSTD, zstandard.compress(plain)
-    return media.OCI_LAYER, plain
+        return media_types.OCI_LAYER_ZSTD, zstandard.compress(plain)
+    return media_types.OCI_LAYER, plain
 
 
 def add_layer(layout: Layout, files: dict[str, bytes | None] | bytes, codec: str = "gzip") -> NewLayer:

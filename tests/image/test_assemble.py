@@ -15,15 +15,15 @@ from assembler.image.assemble import BaseImage, assemble, compose
 from assembler.image.config import NewLayer, Wishes, make_config
 from assembler.image.image import Image, parse_image, read_image
 from assembler.image.layout import Layout
-from assembler.model import media
+from assembler.model import media_types
+from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor, canonical_json
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
 from assembler.model.run_config import RunConfig
 from tests.support.images import write_index
 
-LAYER = NewLayer(Descriptor(media.OCI_LAYER_ZSTD, Digest.of(b"blob"), 4), Digest.of(b"tar"), "imgasm build")
+LAYER = NewLayer(Descriptor(media_types.OCI_LAYER_ZSTD, Digest.of(b"blob"), 4), Digest.of(b"tar"), "imgasm build")
 NOTHING = Wishes(RunConfig(), AMD64)
 
 
@@ -43,8 +43,8 @@ def test_an_image_of_nothing_but_one_layer() -> None:
         "rootfs": {"type": "layers", "diff_ids": [str(LAYER.diff_id)]}, "history": [{"created_by": "imgasm build"}],
     }
     assert json.loads(image.manifest_bytes) == {
-        "schemaVersion": 2, "mediaType": media.OCI_MANIFEST,
-        "config": {"mediaType": media.OCI_CONFIG, "digest": str(Digest.of(image.config_bytes)),
+        "schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST,
+        "config": {"mediaType": media_types.OCI_CONFIG, "digest": str(Digest.of(image.config_bytes)),
                    "size": len(image.config_bytes)},
         "layers": [LAYER.descriptor.to_json()],
     }
@@ -122,23 +122,23 @@ def test_bases_that_can_not_be_built_on_are_refused(broken: dict[str, Any]) -> N
 
 def docker_base() -> Image:
     config = canonical_json({**BASE, "rootfs": {"diff_ids": [str(Digest.of(b"1"))]}, "history": []})
-    layer = {"mediaType": media.DOCKER_LAYER_GZIP, "digest": str(Digest.of(b"z")), "size": 9, "urls": ["https://x.y/z"],
+    layer = {"mediaType": media_types.DOCKER_LAYER_GZIP, "digest": str(Digest.of(b"z")), "size": 9, "urls": ["https://x.y/z"],
              "annotations": {"kept": "yes"}}
     manifest = canonical_json({
-        "schemaVersion": 2, "mediaType": media.DOCKER_MANIFEST, "layers": [layer],
-        "config": Descriptor(media.DOCKER_CONFIG, Digest.of(config), len(config)).to_json(),
+        "schemaVersion": 2, "mediaType": media_types.DOCKER_MANIFEST, "layers": [layer],
+        "config": Descriptor(media_types.DOCKER_CONFIG, Digest.of(config), len(config)).to_json(),
         "annotations": {"org.opencontainers.image.title": "t", keys.VERSION: "9", keys.BASE_NAME: "old"},
     })
-    return parse_image(Descriptor(media.DOCKER_MANIFEST, Digest.of(manifest), len(manifest)), manifest, config)
+    return parse_image(Descriptor(media_types.DOCKER_MANIFEST, Digest.of(manifest), len(manifest)), manifest, config)
 
 
 def test_a_docker_base_becomes_oci_and_keeps_its_layer_descriptors() -> None:
     base = docker_base()
     wishes = Wishes(RunConfig(), AMD64, {"mine": "1"})
     manifest = compose(BaseImage(base, Reference.parse("debian")), LAYER, wishes).manifest
-    assert manifest["mediaType"] == media.OCI_MANIFEST
-    assert manifest["config"]["mediaType"] == media.OCI_CONFIG
-    assert manifest["layers"][0] == {**base.manifest["layers"][0], "mediaType": media.OCI_LAYER_GZIP}
+    assert manifest["mediaType"] == media_types.OCI_MANIFEST
+    assert manifest["config"]["mediaType"] == media_types.OCI_CONFIG
+    assert manifest["layers"][0] == {**base.manifest["layers"][0], "mediaType": media_types.OCI_LAYER_GZIP}
     assert manifest["annotations"] == {
         "org.opencontainers.image.title": "t", "mine": "1", keys.BASE_NAME: "docker.io/library/debian:latest",
         keys.BASE_DIGEST: str(base.descriptor.digest),
@@ -147,12 +147,12 @@ def test_a_docker_base_becomes_oci_and_keeps_its_layer_descriptors() -> None:
 
 @pytest.mark.parametrize("change", [
     {"manifests": []}, {"Layers": []}, {"fsLayers": []}, {"FSLAYERS": []}, {"history": []}, {"schemaVersion": 1},
-    {"mediaType": media.OCI_INDEX}, {"layers": None}, {"layers": {}}, {"config": None},
+    {"mediaType": media_types.OCI_INDEX}, {"layers": None}, {"layers": {}}, {"config": None},
     {"config": Descriptor("application/vnd.cncf.helm.config.v1+json", Digest.of(b"{}"), 2).to_json()},
 ])
 def test_cve_2021_41190_a_manifest_that_can_be_read_in_two_ways_is_refused(layout: Layout, change: Any) -> None:
     image = add_image(layout, {"a": b""})
-    descriptor = layout.put_bytes(media.OCI_MANIFEST, canonical_json({**image.manifest, **change}))
+    descriptor = layout.put_bytes(media_types.OCI_MANIFEST, canonical_json({**image.manifest, **change}))
     layout.put_bytes("", b"{}")
     with pytest.raises(ImageError):
         read_image(layout, descriptor)
@@ -161,12 +161,12 @@ def test_cve_2021_41190_a_manifest_that_can_be_read_in_two_ways_is_refused(layou
 def test_a_manifest_with_a_key_twice_is_refused(layout: Layout) -> None:
     twice = add_image(layout, {"a": b""}).manifest_bytes.replace(b"{", b'{"layers":[],', 1)
     with pytest.raises(ImageError, match="twice"):
-        read_image(layout, layout.put_bytes(media.OCI_MANIFEST, twice))
+        read_image(layout, layout.put_bytes(media_types.OCI_MANIFEST, twice))
 
 
 def test_a_huge_manifest_is_not_read(layout: Layout) -> None:
     with pytest.raises(ImageError, match="at most"):
-        read_image(layout, layout.put_bytes(media.OCI_MANIFEST, b" " * (4 << 20) + b"{}"))
+        read_image(layout, layout.put_bytes(media_types.OCI_MANIFEST, b" " * (4 << 20) + b"{}"))
 
 
 def test_an_image_is_read_as_it_was_made(layout: Layout) -> None:
@@ -195,14 +195,15 @@ def test_attestations_in_an_index_are_no_images(layout: Layout) -> None:
     image = add_image(layout, {"a": b""})
     attestation = {**image.descriptor.to_json(), "platform": {"os": "unknown", "architecture": "unknown"},
                    "annotations": dict([keys.DOCKER_ATTESTATION])}
-    index = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": [attestation, image.descriptor.to_json()]}
-    assert read_image(layout, layout.put_bytes(media.OCI_INDEX, canonical_json(index))).descriptor == image.descriptor
+    manifests = [attestation, image.descriptor.to_json()]
+    index = canonical_json({"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": manifests})
+    assert read_image(layout, layout.put_bytes(media_types.OCI_INDEX, index)).descriptor == image.descriptor
 
 
 def test_indexes_that_go_on_for_ever_are_refused(layout: Layout) -> None:
     descriptor = add_image(layout, {"a": b""}).descriptor
     for _ in range(4):
-        index = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": [descriptor.to_json()]}
-        descriptor = layout.put_bytes(media.OCI_INDEX, canonical_json(index))
+        index = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [descriptor.to_json()]}
+        descriptor = layout.put_bytes(media_types.OCI_INDEX, canonical_json(index))
     with pytest.raises(ImageError, match="index of indexes"):
         read_image(layout, descriptor)

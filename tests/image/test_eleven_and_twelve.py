@@ -14,10 +14,10 @@ import pytest
 from imagemaking import add_image, run, tarball
 
 from assembler.errors import ImageError
-from assembler.image.archive import write_archive
 from assembler.image.image import Image
 from assembler.image.layout import Layout
-from assembler.image.verify import verify
+from assembler.image.verify_layout import verify
+from assembler.image.write_archive import write_archive
 from assembler.model.digest import Digest
 from assembler.model.reference import Reference
 

@@ -17,8 +17,8 @@ from imagemaking import add_image, add_layer, run
 from assembler.errors import FileError, ImageError
 from assembler.image.annotations import FULL_NAME, REF_NAME
 from assembler.image.layout import Layout
+from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor
 from assembler.model.reference import Reference
 
 FILES: dict[str, bytes | None] = {"hello": b"world"}

@@ -58,7 +58,7 @@ MEASURE = """
 import json, os, sys
 from assembler.layer.compress import compressor
 from assembler.layer.entry import Entry
-from assembler.layer.write import write_layer
+from assembler.layer.write_layer import write_layer
 from assembler.model.node import Content, Kind, Node
 path, size = os.fsencode(sys.argv[1]), int(sys.argv[2])
 entries = [Entry(b"file", Node(Kind.REGULAR, 0o644, size=size), content=Content(path))]

@@ -16,7 +16,7 @@ import zstandard
 
 from assembler.errors import ImageError
 from assembler.layer.decompress import Unpacked, decompress
-from assembler.layer.read import Readable
+from assembler.layer.read_tar import Readable
 
 DATA = os.urandom(300_000) + bytes(3_000_000) + b"the end"
 SKIPPABLE = struct.pack("<II", 0x184D2A5F, 5) + b"hello"

@@ -11,8 +11,8 @@ import pytest
 from assembler.layer.codecs import CODECS
 from assembler.layer.compress import compressor
 from assembler.layer.entry import Entry
-from assembler.layer.header import BLOCK
-from assembler.layer.write import write_layer
+from assembler.layer.tar_header import BLOCK
+from assembler.layer.write_layer import write_layer
 from assembler.model.node import Content, Kind, Node
 
 MIB = 1 << 20

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from assembler.image.listing import called
+from assembler.image.index_entries import called
+from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor
 from tests.support.layouts import FULL_NAME, MANIFEST, REF_NAME, Handmade, on, tar
 
 if TYPE_CHECKING:

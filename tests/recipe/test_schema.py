@@ -7,7 +7,7 @@ from textwrap import dedent
 import jsonschema
 import pytest
 
-from assembler.model.presets import PRESETS
+from assembler.model.prune_presets import PRESETS
 from assembler.recipe.schema import schema, schema_text
 from tests.recipe.test_load import FULL
 from tests.recipe.test_problems import WRONG

@@ -11,8 +11,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from assembler.commands.open_recipe import open_recipe
 from assembler.commands.plan import plan
-from assembler.commands.recipe import open_recipe
 from assembler.recipe.model import File, Recipe
 from assembler.recipe.schema import schema
 

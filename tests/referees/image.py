@@ -6,11 +6,11 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assembler.image.archive import write_archive
 from assembler.image.assemble import BaseImage, assemble
 from assembler.image.config import NewLayer, Wishes
 from assembler.image.layout import Layout
-from assembler.image.pack import pack
+from assembler.image.pack_layer import pack
+from assembler.image.write_archive import write_archive
 from assembler.layer.compress import compressor
 from assembler.model.digest import Digest
 from assembler.model.platform import Platform

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from assembler.changeset.capture import changeset
-from assembler.changeset.rules import Patterns
+from assembler.changeset.path_rules import Patterns
 from assembler.layer.entry import Entry
-from assembler.layer.header import header
+from assembler.layer.tar_header import header
 from assembler.model.node import Kind, Node
 from tests.referees import engines
 from tests.referees.engines import Refused, Unpack, run

@@ -9,8 +9,8 @@ import pytest
 
 from assembler.progress import SilentProgress
 from assembler.registry.client import RegistryClient, connect
+from assembler.registry.connection_settings import ConnectionSettings
 from assembler.registry.credentials import ANONYMOUS, Credential
-from assembler.registry.settings import ConnectionSettings
 from tests.support.certificates import write_authority
 from tests.support.clocks import FakeTime
 from tests.support.debian_registry import DebianRegistry, debian_registry, htpasswd

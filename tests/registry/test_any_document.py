@@ -10,16 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assembler.errors import ImageError, RegistryError
-from assembler.image import document
-from assembler.image.choose import choose
+from assembler.image import strict_json
+from assembler.image.choose_platform import choose
 from assembler.image.image import parse_image
-from assembler.model import media
+from assembler.model import media_types
+from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor
 from assembler.model.platform import Platform
-from assembler.registry.authfile import AuthFile
-from assembler.registry.journal import read_journal
+from assembler.registry.auth_file import AuthFile
 from assembler.registry.responses import Refused, Reply
+from assembler.registry.upload_journal import read_journal
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 _KEYS = st.sampled_from([
@@ -28,18 +28,18 @@ _KEYS = st.sampled_from([
     "credHelpers", "credsStore", "identitytoken", "errors", "code", "message", "Layers", "r.example", "team",
 ]) | st.text(max_size=4)
 _VALUES = st.sampled_from([
-    2, str(Digest.of(b"")), media.OCI_MANIFEST, media.OCI_INDEX, media.OCI_LAYER_GZIP, "linux", "amd64", "YTpi",
-    "sha256:x",
+    2, str(Digest.of(b"")), media_types.OCI_MANIFEST, media_types.OCI_INDEX, media_types.OCI_LAYER_GZIP,
+    "linux", "amd64", "YTpi", "sha256:x",
 ])
 _JSON = st.recursive(
     _SCALARS | _VALUES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=5),
     max_leaves=20,
 )
-_DESCRIPTOR = Descriptor(media.OCI_MANIFEST, Digest.of(b""), 0)
+_DESCRIPTOR = Descriptor(media_types.OCI_MANIFEST, Digest.of(b""), 0)
 
 
 def _whole(kind: str) -> dict[str, Any]:
-    layer = {"mediaType": media.OCI_LAYER_GZIP, "digest": str(Digest.of(b"")), "size": 0}
+    layer = {"mediaType": media_types.OCI_LAYER_GZIP, "digest": str(Digest.of(b"")), "size": 0}
     if kind == "index":
         return {"schemaVersion": 2, "manifests": [layer | {"platform": {"os": "linux", "architecture": "amd64"}}]}
     return {"schemaVersion": 2, "config": layer, "layers": [layer]}
@@ -63,7 +63,7 @@ def test_a_manifest(key: str, value: Any) -> None:
 def test_an_index(key: str, value: Any) -> None:
     data = json.dumps(_whole("index") | {key: value}).encode()
     try:
-        entries = document.descriptors(document.parse_index(data, media.OCI_INDEX), "manifests")
+        entries = strict_json.descriptors(strict_json.parse_index(data, media_types.OCI_INDEX), "manifests")
         assert choose(entries, Platform("linux", "amd64")) in entries
     except ImageError as error:
         assert error.message

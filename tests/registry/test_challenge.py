@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assembler.registry.challenge import Challenge, choose, parse_challenges
-from assembler.registry.scopes import merge
+from assembler.registry.token_scopes import merge
 
 HUB = 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push"'
 HUB_PARAMETERS = {

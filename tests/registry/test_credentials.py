@@ -13,7 +13,7 @@ import pytest
 
 from assembler.errors import RegistryError, UsageError
 from assembler.registry.credentials import Credential
-from assembler.registry.lookup import CredentialSources, find_credential
+from assembler.registry.find_credential import CredentialSources, find_credential
 
 
 def auth(user: str, password: str = "pw") -> dict[str, str]:

@@ -14,8 +14,8 @@ import pytest
 
 from assembler.errors import RegistryError, UsageError
 from assembler.registry.credentials import Credential
+from assembler.registry.find_credential import CredentialSources, find_credential
 from assembler.registry.login import check_login, erase, store
-from assembler.registry.lookup import CredentialSources, find_credential
 from tests.registry.conftest import USER, Connect
 
 if TYPE_CHECKING:

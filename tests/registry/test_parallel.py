@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assembler.registry.body import Cancelled
 from assembler.registry.parallel import run_all
+from assembler.registry.request_body import Cancelled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ from assembler.progress import SilentProgress
 from assembler.registry.client import connect
 from assembler.registry.credentials import ANONYMOUS
 from assembler.registry.push import push
-from assembler.registry.settings import ConnectionSettings
+from assembler.registry.connection_settings import ConnectionSettings
 from tests.support.clocks import FakeTime
 from tests.support.images import make_plan
 

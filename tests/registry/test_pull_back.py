@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from assembler.image.layout import Layout
-from assembler.model import media
+from assembler.model import media_types
+from assembler.model.descriptor import canonical_json
 from assembler.model.digest import Digest
-from assembler.model.oci import canonical_json
 from assembler.model.reference import Reference
 from tests.registry.conftest import USER
 from tests.support import engines
@@ -87,13 +87,13 @@ def started(kind: str, directory: Path) -> Iterator[tuple[str, Path | None]]:
 def make_layout(directory: Path) -> tuple[Path, str]:
     """A busybox that says something."""
     tar = engines.busybox_rootfs().read()
-    layer = write_blob(directory, media.OCI_LAYER_GZIP, gzip.compress(tar, 1, mtime=0))
-    config = write_blob(directory, media.OCI_CONFIG, canonical_json({
+    layer = write_blob(directory, media_types.OCI_LAYER_GZIP, gzip.compress(tar, 1, mtime=0))
+    config = write_blob(directory, media_types.OCI_CONFIG, canonical_json({
         "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/echo", SAID], "Env": ["PATH=/usr/bin"]},
         "rootfs": {"type": "layers", "diff_ids": [str(Digest.of(tar))]},
     }))
     manifest = make_manifest(config.descriptor, [layer.descriptor])
-    write_blob(directory, media.OCI_MANIFEST, manifest.data)
+    write_blob(directory, media_types.OCI_MANIFEST, manifest.data)
     (directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     (directory / "index.json").write_text('{"schemaVersion":2,"manifests":[]}')
     Layout.open(directory).tag(manifest.descriptor, Reference.parse("localhost/back:v1"))

@@ -13,13 +13,13 @@ import pytest
 from assembler.errors import RegistryError
 from assembler.registry.auth import Authenticator
 from assembler.registry.client import connect
+from assembler.registry.connection_settings import ConnectionSettings
 from assembler.registry.credentials import ANONYMOUS, Credential
 from assembler.registry.login import check_login
 from assembler.registry.origin import Origin
 from assembler.registry.push import PushOptions, push
 from assembler.registry.responses import Reply
 from assembler.registry.retry import Clock
-from assembler.registry.settings import ConnectionSettings
 from assembler.registry.upload import Way
 from tests.registry.conftest import USER, Connect
 from tests.support.clocks import FakeTime

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from assembler.model.trust import system_trust
+from assembler.model.certificates import system_trust
 from tests.support.certificates import write_authority
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.errors import RegistryError
-from assembler.model import media
+from assembler.model import media_types
+from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor
-from assembler.registry.body import Body
+from assembler.registry.blob_source import FileSource
+from assembler.registry.pull import fetch_manifest, read_blob
 from assembler.registry.push import PushOptions, PushPlan, push
-from assembler.registry.reading import fetch_manifest, read_blob
-from assembler.registry.source import FileSource
+from assembler.registry.request_body import Body
 from tests.registry.conftest import Connect
 from tests.support.fault_registry import Answer, FaultRegistry
 from tests.support.images import make_plan
@@ -111,7 +111,7 @@ def test_07_user_and_password_in_a_url_are_refused(faulty: FaultRegistry, open_r
         faulty.faults.script["head_blob"] = [Answer(307, headers={"Location": f"{evil}/x"})]
     if where == "realm":
         faulty.faults.script["head_blob"] = [Answer(401, headers={"WWW-Authenticate": f'Bearer realm="{evil}/token"'})]
-    blob = Descriptor(media.OCI_LAYER, Digest.of(b""), 0)
+    blob = Descriptor(media_types.OCI_LAYER, Digest.of(b""), 0)
     with open_registry(faulty.host) as client, pytest.raises(RegistryError, match="user name or password"):
         repository = client.repository("team/app", push=True)
         repository.has_blob(blob)
@@ -132,9 +132,9 @@ def test_09_answers_are_hashed_as_they_come(faulty: FaultRegistry, open_registry
     """A server that compresses for whoever lets it would give other bytes than the digest is of."""
     faulty.faults.content_encoding = True
     data = b'{"schemaVersion":2,"config":{},"layers":[]}'
-    blob = Descriptor(media.OCI_CONFIG, Digest.of(data), len(data))
+    blob = Descriptor(media_types.OCI_CONFIG, Digest.of(data), len(data))
     faulty.blobs["team/app", str(blob.digest)] = data
-    faulty.manifests["team/app", str(blob.digest)] = (media.OCI_MANIFEST, data)
+    faulty.manifests["team/app", str(blob.digest)] = (media_types.OCI_MANIFEST, data)
     with open_registry(faulty.host) as client:
         repository = client.repository("team/app")
         assert read_blob(repository, blob) == data

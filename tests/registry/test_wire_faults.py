@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.errors import RegistryError, UsageError
-from assembler.model import media
+from assembler.model import media_types
+from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor
 from assembler.registry.client import connect
+from assembler.registry.connection_settings import ConnectionSettings, Tls
 from assembler.registry.credentials import Credential
 from assembler.registry.push import PushOptions, push
-from assembler.registry.settings import ConnectionSettings, Tls
 from tests.registry.conftest import Connect
 from tests.support.debian_registry import debian_registry, free_port
 from tests.support.fault_registry import Answer, FaultRegistry, fault_registry
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ANN = Credential("ann", "pw", origin="the tests")
 DATA = b"some bytes"
-BLOB = Descriptor(media.OCI_LAYER, Digest.of(DATA), len(DATA))
+BLOB = Descriptor(media_types.OCI_LAYER, Digest.of(DATA), len(DATA))
 
 
 @pytest.fixture

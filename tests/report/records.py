@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assembler.model.usage import StepUsage
-from assembler.report.image import LayerFile, summary
-from assembler.report.record import (
+from assembler.model.step_usage import StepUsage
+from assembler.report.build_record import (
     BaseLayer,
     BuildRecord,
     Discard,
@@ -18,6 +17,7 @@ from assembler.report.record import (
     RecipeName,
     Tally,
 )
+from assembler.report.layer_summary import LayerFile, summary
 
 MB = 1_000_000
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from assembler.report.elf import debug_bytes
-from assembler.report.kinds import HEAD, kind_of
-from assembler.report.packages import Owners, owners_in
+from assembler.report.debug_symbols import debug_bytes
+from assembler.report.file_kinds import HEAD, kind_of
+from assembler.report.package_owners import Owners, owners_in
 
 
 class Directory:

@@ -7,9 +7,9 @@ import pytest
 from assembler.model.budget import Budget, Growth
 from assembler.model.globs import matching
 from assembler.report.budget import Baseline, check
-from assembler.report.files import LayerRow, file_table
-from assembler.report.record import BuildRecord, ImageReport, Violation
-from assembler.report.verdict import junit, markdown
+from assembler.report.build_record import BuildRecord, ImageReport, Violation
+from assembler.report.ci_summary import junit, markdown
+from assembler.report.file_table import LayerRow, file_table
 
 from .records import MB, layer_files, record
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, CDPSession, Locator, Page, expect, sync_playwright
 
-from assembler.report.files import LayerRow, file_table, shares
+from assembler.report.build_record import BuildRecord, Violation
+from assembler.report.file_table import LayerRow, file_table, shares
 from assembler.report.hints import Hint
 from assembler.report.html import page
-from assembler.report.layers import ImageLayer, LayersReport, as_record
-from assembler.report.part import path_text
-from assembler.report.record import BuildRecord, Violation
+from assembler.report.image_layers import ImageLayer, LayersReport, as_record
+from assembler.report.record_part import path_text
 
 from .records import MB, record
 

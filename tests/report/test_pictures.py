@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from assembler.model.usage import StepUsage
-from assembler.report.files import LayerRow, file_table
-from assembler.report.palette import STEPS, ink
-from assembler.report.svg import svg, timeline_svg
+from assembler.model.step_usage import StepUsage
+from assembler.report.file_table import LayerRow, file_table
+from assembler.report.picture import svg, timeline_svg
+from assembler.report.step_colors import STEPS, ink
 from assembler.report.timeline import spans, ticks
 from assembler.report.treemap import Box, Cell, cells, tree_of
 

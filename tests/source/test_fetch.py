@@ -12,9 +12,9 @@ import pytest
 
 from assembler.errors import SourceError
 from assembler.progress import SilentProgress
-from assembler.source.cache import Cache
 from assembler.source.download import new_client
 from assembler.source.fetch import Fetcher
+from assembler.source.source_cache import Cache
 from tests.source.server import ETAG, Served, serving
 
 CONTENT = random.Random(1).randbytes(3_000_000)

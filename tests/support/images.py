@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler.image.assemble import compose_index
-from assembler.model import media
+from assembler.model import media_types
+from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor, canonical_json
-from assembler.registry.plan import BlobToPush, ManifestToPush, PushPlan
+from assembler.registry.push_plan import BlobToPush, ManifestToPush, PushPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,21 +58,21 @@ def make_plan(
 ) -> PushPlan:
     """An image with one gzip layer for each size."""
     tars = [layer_tar(size, seed + number) for number, size in enumerate(sizes)]
-    layers = [write_blob(directory, media.OCI_LAYER_GZIP, gzip.compress(tar, 1, mtime=0)) for tar in tars]
-    config = write_blob(directory, media.OCI_CONFIG, _config(tars, architecture))
+    layers = [write_blob(directory, media_types.OCI_LAYER_GZIP, gzip.compress(tar, 1, mtime=0)) for tar in tars]
+    config = write_blob(directory, media_types.OCI_CONFIG, _config(tars, architecture))
     manifest = make_manifest(config.descriptor, [layer.descriptor for layer in layers], tags)
-    write_blob(directory, media.OCI_MANIFEST, manifest.data)
+    write_blob(directory, media_types.OCI_MANIFEST, manifest.data)
     return PushPlan([config.to_push, *(layer.to_push for layer in layers)], [manifest])
 
 
 def make_manifest(config: Descriptor, layers: list[Descriptor], tags: tuple[str, ...] = ()) -> ManifestToPush:
     body = {
         "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
+        "mediaType": media_types.OCI_MANIFEST,
         "config": config.to_json(),
         "layers": [layer.to_json() for layer in layers],
     }
-    return as_manifest(media.OCI_MANIFEST, body, tags)
+    return as_manifest(media_types.OCI_MANIFEST, body, tags)
 
 
 def make_index(plans: list[PushPlan], tags: tuple[str, ...]) -> PushPlan:
@@ -80,12 +80,12 @@ def make_index(plans: list[PushPlan], tags: tuple[str, ...]) -> PushPlan:
     children = [plan.manifests[0] for plan in plans]
     body = {
         "schemaVersion": 2,
-        "mediaType": media.OCI_INDEX,
+        "mediaType": media_types.OCI_INDEX,
         "manifests": [child.descriptor.to_json() | {"platform": _platform(plan)}
                       for child, plan in zip(children, plans, strict=True)],
     }
     blobs = [blob for plan in plans for blob in plan.blobs]
-    return PushPlan(blobs, [as_manifest(media.OCI_INDEX, body, tags), *children])
+    return PushPlan(blobs, [as_manifest(media_types.OCI_INDEX, body, tags), *children])
 
 
 def as_manifest(media_type: str, body: dict[str, Any], tags: tuple[str, ...] = ()) -> ManifestToPush:

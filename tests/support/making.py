@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import Result, changeset, prove_layer
-from assembler.changeset.rules import Patterns
+from assembler.changeset.path_rules import Patterns
 from tests.support.scene import Goal, Scene, layer_of, scene, wished
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import Capture, of_exports, of_overlay
-from assembler.changeset.overlay import Unreadable
-from assembler.changeset.rules import Rules
-from assembler.engine.overlay import holds_links
+from assembler.changeset.overlay_tree import Unreadable
+from assembler.changeset.path_rules import Rules
+from assembler.engine.overlay_directories import holds_links
 from assembler.layer.compress import compressor
-from assembler.layer.write import write_layer
+from assembler.layer.write_layer import write_layer
 from tests.support import applier
 from tests.support.exports import export
 from tests.support.overlays import OPTIONS, overlay

@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from assembler.image.layout import Layout
-from assembler.model import media
+from assembler.model import media_types
+from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.model.digest import Digest
-from assembler.model.oci import Descriptor, canonical_json
 from assembler.model.reference import Reference
 from tests.support import engines
 
@@ -66,8 +66,8 @@ def write_image(
     layout: Layout, name: str, *tars: bytes, platform: Mapping[str, str] = MappingProxyType({}), **config: Any
 ) -> Descriptor:
     """An image of plain layers under ``name``, which no code of imgasm composed; ``platform`` beside amd64's keys."""
-    layers = [layout.put_bytes(media.OCI_LAYER, tar) for tar in tars]
-    described = layout.put_bytes(media.OCI_CONFIG, canonical_json({
+    layers = [layout.put_bytes(media_types.OCI_LAYER, tar) for tar in tars]
+    described = layout.put_bytes(media_types.OCI_CONFIG, canonical_json({
         "architecture": "amd64",
         "os": "linux",
         **platform,
@@ -77,11 +77,11 @@ def write_image(
     }))  # fmt: skip
     manifest = canonical_json({
         "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
+        "mediaType": media_types.OCI_MANIFEST,
         "config": described.to_json(),
         "layers": [layer.to_json() for layer in layers],
     })  # fmt: skip
-    return layout.tag(layout.put_bytes(media.OCI_MANIFEST, manifest), Reference.parse(name))
+    return layout.tag(layout.put_bytes(media_types.OCI_MANIFEST, manifest), Reference.parse(name))
 
 
 def busybox() -> bytes:

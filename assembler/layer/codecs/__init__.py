@@ -6,7 +6,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Final, Literal
 
-from assembler.model import media
+from assembler.model import media_types
 
 if TYPE_CHECKING:
     from assembler.layer.codecs.codec import Codec
@@ -36,4 +36,4 @@ def codec_of(head: bytes) -> Codec:
 
 def media_type(codec: str) -> str:
     """Of a layer in an OCI manifest."""
-    return media.OCI_LAYER + CODECS[codec].suffix
+    return media_types.OCI_LAYER + CODECS[codec].suffix

@@ -10,7 +10,7 @@ import deflate
 from zlib_ng import zlib_ng
 
 from assembler.layer.codecs.codec import Codec, never
-from assembler.model import media
+from assembler.model import media_types
 
 if TYPE_CHECKING:
     from assembler.layer.codecs.codec import Decoder, Oddities
@@ -29,7 +29,7 @@ class GzipCompressor:
     (measured; igzip's are not). The block size is part of the format that we promise.
     """
 
-    media_type = media.OCI_LAYER_GZIP
+    media_type = media_types.OCI_LAYER_GZIP
 
     BLOCK: Final = 1 << 20
 

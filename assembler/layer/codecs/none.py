@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from assembler.layer.codecs.codec import Codec, never
-from assembler.model import media
+from assembler.model import media_types
 
 
 class PlainCompressor:
-    media_type = media.OCI_LAYER
+    media_type = media_types.OCI_LAYER
 
     def __init__(self) -> None:
         self._size = 0

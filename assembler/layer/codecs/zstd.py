@@ -9,7 +9,7 @@ import zstandard
 
 from assembler.errors import ImageError
 from assembler.layer.codecs.codec import Codec
-from assembler.model import media
+from assembler.model import media_types
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -49,7 +49,7 @@ class ZstdCompressor:
     threads, and differ from those of ``threads=0`` (measured with libzstd 1.5.7).
     """
 
-    media_type = media.OCI_LAYER_ZSTD
+    media_type = media_types.OCI_LAYER_ZSTD
 
     def __init__(self, level: int, threads: int, file_size: int) -> None:
         own = zstandard.ZstdCompressionParameters.from_level(level)

@@ -1,0 +1,250 @@
+"""Commands about images: push, load, verify, copy."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assembler.cli import budget_options, shared_options
+from assembler.cli.last_build import last_build
+from assembler.cli.option_groups import takes_groups
+from assembler.cli.output import emit, emit_json
+from assembler.cli.registry_options import Connection
+from assembler.cli.shared_options import ImageChoice, Printing
+from assembler.cli.terminal import Terminal
+from assembler.errors import UsageError
+from assembler.model.size import human
+
+if TYPE_CHECKING:
+    from assembler.commands.push import Pushed
+    from assembler.layer.findings import Finding
+
+
+@dataclass(frozen=True)
+class Pushing:
+    """What goes into the registry, and how."""
+
+    mount_from: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REPOSITORY", help="A repository of the same registry that may have blobs to mount."),
+    ] = None
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG",
+                     help="One more tag for the image, besides its reference's. Can be repeated."),
+    ] = None  # fmt: skip
+    index: Annotated[
+        str | None,
+        typer.Option(metavar="REFERENCE", help="Push all images into one repository, an index over them under this."),
+    ] = None
+    compression: Annotated[
+        shared_options.CodecName | None,
+        typer.Option(help="Convert the layers that are here on the way. The layout stays what it is."),
+    ] = None
+    docker: Annotated[
+        bool, typer.Option("--docker", help="Push Docker's own manifest (v2, schema 2) with gzip layers.")
+    ] = False
+    copy_base_layers: shared_options.CopyBaseLayers = False
+    over_budget: Annotated[
+        bool, typer.Option("--over-budget", help="Push although the build broke a budget.")
+    ] = False
+    chunk_size: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Send blobs in pieces of this size (16MB); by default each in one."),
+    ] = None
+
+    def piece(self) -> int | None:
+        size = budget_options.parse("--chunk-size", self.chunk_size)
+        if size is not None and size < 1:
+            raise UsageError("--chunk-size: a piece must have at least one byte")
+        return size
+
+
+@dataclass(frozen=True)
+class Copying:
+    """What is copied of an image."""
+
+    image: shared_options.ImageName = None
+    platform: Annotated[
+        str | None,
+        typer.Option(metavar="OS/ARCH", help="One image of an index. By default an index is copied whole."),
+    ] = None
+    copy_base_layers: shared_options.CopyBaseLayers = False
+
+
+def register(app: typer.Typer) -> None:
+    for command in (push, load, verify, copy):
+        app.command()(takes_groups(command))
+
+
+def push(
+    *,
+    build: ImageChoice,
+    destination: Annotated[
+        str | None,
+        typer.Argument(metavar="DEST", help="A reference. By default the one that the recipe gives each image."),
+    ] = None,
+    pushing: Pushing,
+    connection: Connection,
+    printing: Printing,
+) -> None:
+    """Put a build's images into a registry. What the registry has already is not sent again.
+
+    Layers of a base that was not pulled are mounted from the base's repository, where it is in the same registry.
+    After an interruption, the same command goes on where the registry kept what it had.
+    """
+    from assembler.commands.budget import refuse_over_budget
+    from assembler.commands.push import Wanted, push
+    from assembler.registry.push import PushOptions
+
+    terminal = printing.terminal()
+    place = build.place(terminal)
+    if not pushing.over_budget and place.directory is not None:
+        refuse_over_budget(place.directory)
+    wanted = Wanted(
+        destination, build.image, tuple(pushing.tag or ()), pushing.index,
+        pushing.compression and pushing.compression.value, pushing.docker, pushing.copy_base_layers,
+    )  # fmt: skip
+    settings = PushOptions(tuple(pushing.mount_from or ()), pushing.piece(), _journal(place.directory))
+    pushed = push(place, wanted, connection.world(terminal), settings)
+    if printing.as_json:
+        emit_json(json.dumps([_as_json(one) for one in pushed], indent=1))
+    else:
+        emit("\n".join(map(_line, pushed)))
+
+
+def load(
+    *,
+    build: ImageChoice,
+    engine: shared_options.EngineOption = None,
+    copy_base_layers: shared_options.CopyBaseLayers = False,
+    connection: Connection,
+    printing: Printing,
+) -> None:
+    """Load a build's images into the local Docker or podman.
+
+    A registry is met only with --copy-base-layers.
+    """
+    from assembler.commands.load import load
+
+    terminal = printing.terminal()
+    world = connection.world(terminal)
+    place, into = build.place(terminal), world.engine(shared_options.engine_name(engine))
+    loaded = load(place, build.image, into, world, copy_base_layers=copy_base_layers)
+    names = [(str(name), one.identity) for one in loaded for name in one.references or ("",)]
+    if printing.as_json:
+        emit_json(json.dumps([{"reference": name, "id": identity} for name, identity in names], indent=1))
+    else:
+        emit("\n".join(name or identity for name, identity in names))
+
+
+def verify(
+    *,
+    chosen: ImageChoice,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings count as errors.")] = False,
+    platform: Annotated[
+        str | None,
+        typer.Option(metavar="OS/ARCH", help="One image of an index in a registry. By default all of them."),
+    ] = None,
+    connection: Connection,
+    printing: Printing,
+) -> None:
+    """Check an image: every blob's digest, every document against the image-spec, every header of its tars.
+
+    All that is wrong is listed, not only the first of it, and errors end in exit code 8.
+
+    What is in no OCI layout is first copied into one, in the cache folder and for as long as this takes. Of a registry
+    that proves what it serves, byte for byte. Of an archive or engine it proves the image as imgasm reads it: what does
+    not belong to an image is passed over, layers that lie there uncompressed have no digest but their diff_id, and a
+    file that is damaged is told of by the first thing in it that can't be read.
+    """
+    from assembler.commands.verify import as_json, refuse, verify_place
+
+    terminal = printing.terminal()
+    place = chosen.what or str(last_build(terminal))
+    world = connection.world(terminal)
+    findings = verify_place(place, chosen.image, shared_options.platform(platform), world)
+    if printing.as_json:
+        emit_json(json.dumps([as_json(finding) for finding in findings], indent=1))
+    refuse(place, findings, strict=strict)
+    if not printing.as_json:
+        _tell(findings, terminal)
+
+
+def copy(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Where an image is.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="Where it shall be.")],
+    copying: Copying,
+    connection: Connection,
+    printing: Printing,
+) -> None:
+    """Copy an image between registries, OCI layouts, archives and engines. Digests stay wherever blobs do.
+
+    Both places are written as skopeo writes them:
+
+        docker://REFERENCE, or just REFERENCE    an image in a registry
+
+        oci:DIR[:NAME], or DIR                   in an OCI layout, such as a build
+
+        oci-archive:FILE[:NAME], or FILE.tar     in an archive, which Docker, podman, skopeo and containerd load
+
+        docker-archive:FILE[:REFERENCE]          the same with one image: of an index the one for this machine
+
+        docker-daemon:NAME                       in the local Docker
+
+        containers-storage:NAME                  in the local podman
+
+    NAME is one image of several, as --image takes it. A path that does not exist yet begins with / or ./ or ../, or
+    ends in .tar. Layers that lie uncompressed in an archive or engine are compressed with gzip for a registry or
+    layout.
+    """
+    from assembler.commands.copy import copy
+    from assembler.model.place import Place
+    from assembler.places.check_place import named_place
+    from assembler.places.put import PutOptions
+
+    terminal = printing.terminal()
+    wanted = PutOptions(shared_options.platform(copying.platform), copying.copy_base_layers)
+    world = connection.world(terminal)
+    digest = copy(named_place(source), copying.image, Place.target(target), world, wanted)
+    if printing.as_json:
+        emit_json(json.dumps({"target": target, "digest": str(digest)}))
+    else:
+        emit(f"{target}  {digest}")
+
+
+def _tell(findings: list[Finding], terminal: Terminal) -> None:
+    """Warnings are a result; what was not looked at is said beside it."""
+    from assembler.commands.verify import line as finding_line
+
+    for finding in findings:
+        if finding.severity == "note":
+            terminal.say(finding_line(finding))
+    emit("\n".join(finding_line(one) for one in findings if one.severity != "note") or "nothing is wrong")
+
+
+def _journal(layout: Path | None) -> Path | None:
+    """Where open uploads are noted. A layout that can't be written to can be pushed nevertheless."""
+    return layout / "imgasm-push.jsonl" if layout is not None and os.access(layout, os.W_OK) else None
+
+
+def _line(pushed: Pushed) -> str:
+    report = pushed.report
+    here = f", {human(report.kept)} went on where it broke off" if report.kept else ""
+    return f"{pushed.reference.name}@{report.digest}  {human(report.sent)} sent{here}"
+
+
+def _as_json(pushed: Pushed) -> dict[str, object]:
+    report = pushed.report
+    return {
+        "reference": str(pushed.reference),
+        "digest": str(report.digest),
+        "sent": report.sent,
+        "resumed": report.kept,
+        "blobs": {str(blob.descriptor.digest): blob.way.value for blob in report.blobs},
+    }

@@ -1,0 +1,95 @@
+"""Commands about registries: login, logout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assembler.cli import environment
+from assembler.cli.option_groups import takes_groups
+from assembler.cli.output import emit
+from assembler.cli.registry_options import Transport
+from assembler.cli.shared_options import Quiet
+from assembler.cli.terminal import Terminal
+from assembler.errors import UsageError
+
+if TYPE_CHECKING:
+    from assembler.commands.login import Vault
+    from assembler.registry.connection_settings import ConnectionSettings
+
+_Registry = Annotated[str, typer.Argument(metavar="REGISTRY", help="Its host, with a port where it has one.")]
+_File = Annotated[
+    Path | None,
+    typer.Option("--authfile", metavar="FILE", help="Where to keep them.", show_default="Docker's config.json"),
+]
+
+
+@dataclass(frozen=True)
+class User:
+    """Who logs in, and where that is kept."""
+
+    username: Annotated[
+        str | None, typer.Option("-u", "--username", help="Asked for on the terminal when it is not given.")
+    ] = None
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input, without its line end.")
+    ] = False
+    authfile: _File = None
+
+    def __post_init__(self) -> None:
+        if self.password_stdin and not self.username:
+            raise UsageError("--password-stdin needs --username: standard input holds the password alone")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(takes_groups(login))
+    app.command()(logout)
+
+
+def login(registry: _Registry, user: User, transport: Transport, quiet: Quiet = False) -> None:
+    """Try credentials on a registry, and keep them where Docker does: in its helper, or unencrypted in its file."""
+    from assembler.commands import login as use
+    from assembler.registry.auth_file import host_of
+    from assembler.registry.credentials import Credential
+
+    host, terminal = host_of(registry), Terminal(quiet=quiet)
+    name = user.username or _asked("Username")
+    password = sys.stdin.read().rstrip("\r\n") if user.password_stdin else _asked("Password", hidden=True)
+    credential = Credential(name, password, origin="this login")
+    place = use.login(host, credential, _vault(user.authfile), _settings(transport), terminal)
+    terminal.say(f"logged in to {host}; the credentials are in {place}")
+
+
+def logout(registry: _Registry, authfile: _File = None) -> None:
+    """Forget the credentials of a registry."""
+    from assembler.commands import login as use
+    from assembler.registry.auth_file import host_of
+
+    host = host_of(registry)
+    known = use.logout(host, _vault(authfile))
+    emit(f"the credentials of {host} are removed" if known else f"no credentials of {host} were known")
+
+
+def _settings(transport: Transport) -> ConnectionSettings:
+    from assembler.registry.retry import Clock
+
+    return transport.settings().connection(Clock.of_system())
+
+
+def _vault(authfile: Path | None) -> Vault:
+    from assembler.commands.login import Vault
+
+    file = authfile or environment.settings().credentials.docker_config
+    assert file is not None  # the environment always gives one
+    return Vault(file, os.environ)
+
+
+def _asked(what: str, *, hidden: bool = False) -> str:
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what}: there is no terminal to ask on", hint="Give --username and --password-stdin.")
+    return str(typer.prompt(what, hide_input=hidden, err=True))

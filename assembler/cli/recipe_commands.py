@@ -1,0 +1,202 @@
+"""Commands about recipes: build, plan, lock, recipes, schema, clean."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assembler.cli import environment, last_build, shared_options
+from assembler.cli.option_groups import takes_groups
+from assembler.cli.output import emit, emit_json
+from assembler.cli.registry_options import Connection
+from assembler.cli.report_options import Faces
+from assembler.cli.shared_options import Loudness, RecipeChoice
+from assembler.cli.terminal import Terminal
+from assembler.errors import UsageError, masked
+
+if TYPE_CHECKING:
+    from assembler.commands.build import BuildOptions
+
+
+class WayName(StrEnum):
+    auto = "auto"
+    overlay = "overlay"
+    export = "export"
+
+
+@dataclass(frozen=True)
+class Making:
+    """How a recipe is built."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the OCI layout goes.", show_default="build/<name of the recipe>"),
+    ] = None
+    engine: shared_options.EngineOption = None
+    keep_container: Annotated[
+        bool, typer.Option("--keep-container", help="Leave the container for a look inside; imgasm clean removes it.")
+    ] = False
+    capture: Annotated[
+        WayName, typer.Option(help="How the container's files are read: in place (overlay) or out of two exports.")
+    ] = WayName.auto
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Make or pull the base anew although it is in the cache.")
+    ] = False
+    inspect_base: Annotated[
+        bool, typer.Option("--inspect-base", help="Read the layers of a base in a registry, to leave out what it has.")
+    ] = False
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Prove each layer before the container goes; see the README for the cost.")
+    ] = False
+    created: Annotated[
+        str | None,
+        typer.Option("--created", metavar="TIME",
+                     help="Date the images: 2026-01-02T03:04:05Z, source_date_epoch, or now. "
+                          "By default they say what was done, not when."),
+    ] = None  # fmt: skip
+    platform: Annotated[
+        str | None,
+        typer.Option("--platform", metavar="OS/ARCH",
+                     help="What a build without steps is for: a base for another one is refused."),
+    ] = None  # fmt: skip
+
+    def build_options(self, build: str) -> BuildOptions:
+        from assembler.commands.build import BuildOptions
+
+        return BuildOptions(
+            engine=shared_options.engine_name(self.engine),
+            platform=shared_options.platform(self.platform),
+            way=self.capture.value,
+            created=self.created,
+            refresh=self.refresh,
+            inspect_base=self.inspect_base,
+            verify=self.verify,
+            keep_container=self.keep_container,
+            build=build,
+        )
+
+
+def register(app: typer.Typer) -> None:
+    for command in (build, plan, lock, recipes, schema, clean):
+        app.command()(takes_groups(command))
+
+
+def build(
+    recipe: RecipeChoice,
+    making: Making,
+    faces: Faces,
+    connection: Connection,
+    loudness: Loudness,
+) -> None:
+    """Run the recipe's steps in one container, and write each of its images with one new layer to an OCI layout.
+
+    SOURCE_DATE_EPOCH, where set, is the latest time that a new file in the layer can have; the steps find it set, too.
+    Registries are met for bases and baselines that are in one. A recipe without steps needs no engine.
+    """
+    from assembler.commands.budget import raise_if_broken
+    from assembler.commands.build import build as run_build
+
+    terminal = loudness.terminal()
+    identity = last_build.begin(str(recipe.recipe), terminal)
+    wanted = recipe.open()
+    faces.refuse_unwritable()
+    place = making.output or Path("build", wanted.name)
+    record = run_build(wanted, place, connection.world(terminal), making.build_options(identity))
+    last_build.finish(identity, place)
+    faces.show(record, quiet=loudness.quiet)
+    raise_if_broken(record)
+    terminal.say(f"the image is in {place}; imgasm push puts it into a registry, imgasm load into the local engine")
+
+
+def plan(recipe: RecipeChoice, as_json: shared_options.Json = False) -> None:
+    """Show what a build would do, with every variable replaced. Needs no engine and no network."""
+    from assembler.commands.plan import plan as make_plan
+
+    plan = make_plan(recipe.open())
+    if as_json:
+        emit_json(json.dumps(plan.to_json(), indent=1))
+    else:
+        emit("\n".join(plan.lines()))
+
+
+def lock(recipe: RecipeChoice, as_json: shared_options.Json = False) -> None:
+    """Fetch the sources that have no sha256 yet, and pin what they are in the lock file beside the recipe."""
+    from assembler.commands.lock import lock as pin
+    from assembler.places.world import World
+
+    wanted = recipe.open()
+    mask = wanted.secrets.mask
+    with masked(mask), World.from_settings(environment.settings(), Terminal()).masked(mask).fetcher() as fetcher:
+        pins = pin(wanted, fetcher)
+    if as_json:
+        emit_json(json.dumps({one.declared: {"sha256": pin.sha256, "size": pin.size} for one, pin in pins.items()}))
+    else:
+        emit("\n".join(f"{pin.sha256}  {one.declared}" for one, pin in pins.items()) or "nothing new to pin")
+
+
+def recipes(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Copy these, with the files that they name."),
+    ] = None,
+    to: Annotated[
+        Path, typer.Option(metavar="DIR", file_okay=False, help="The directory to copy into.", show_default="here")
+    ] = Path(),
+    as_json: shared_options.Json = False,
+) -> None:
+    """List the recipes that come with imgasm, or copy some, to build them or to begin with."""
+    from assembler.commands.recipes import copy_examples, examples
+
+    if names:
+        copied = copy_examples(names, to)
+        emit(json.dumps([str(path) for path in copied]) if as_json else "\n".join(str(path) for path in copied))
+        return
+    found = examples()
+    if as_json:
+        emit(json.dumps([{**asdict(each), "files": [str(file) for file in each.files]} for each in found], indent=2))
+        return
+    width = max(len(each.name) for each in found)
+    emit("\n".join(f"{each.name:{width}}  {each.title}" for each in found))
+    Terminal().say("imgasm recipes NAME copies one here")
+
+
+def schema(
+    report: Annotated[bool, typer.Option("--report", help="The schema of what size-report --json prints.")] = False,
+    presets: Annotated[bool, typer.Option("--presets", help="What a recipe's [prune] presets are, and their globs.")]
+    = False,
+) -> None:
+    """Print the JSON Schema of recipes, for editors that check and complete them."""
+    if presets:
+        from assembler.recipe.schema import presets_text
+
+        if report:
+            raise UsageError("--presets and --report contradict each other", hint="Give one of them.")
+        emit(presets_text())
+        return
+    if report:
+        from assembler.report.schema import schema_text
+    else:
+        from assembler.recipe.schema import schema_text
+    emit_json(schema_text())
+
+
+def clean(
+    engine: shared_options.EngineOption = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also what another machine's imgasm made and may still use.")
+    ] = False,
+    as_json: shared_options.Json = False,
+) -> None:
+    """Remove what killed builds left in the engine: containers and volumes whose imgasm is gone."""
+    from assembler.commands.clean import clean as clean_up
+
+    removed = clean_up(shared_options.engine(engine), every=every)
+    if as_json:
+        emit_json(json.dumps(removed))
+    else:
+        emit("\n".join(removed) or "nothing was left behind")

@@ -1,0 +1,156 @@
+"""Options that several commands share, and the groups that they come in."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from assembler.cli import environment
+from assembler.cli.last_build import last_build
+from assembler.cli.terminal import Terminal
+from assembler.cli.variable_values import given_values
+from assembler.errors import UsageError
+
+if TYPE_CHECKING:
+    from assembler.engine.client import Engine
+    from assembler.model.place import EngineName as Name
+    from assembler.model.place import Place
+    from assembler.model.platform import Platform
+    from assembler.progress import Progress
+    from assembler.recipe.model import Recipe
+
+WHAT: Final = (
+    "A build's directory, an OCI layout, an archive, a reference in a registry, docker-daemon:IMAGE or "
+    "containers-storage:IMAGE"
+)
+
+
+_STANDARD_INPUT: Final = Path("-")
+
+
+class EngineName(StrEnum):
+    docker = "docker"
+    podman = "podman"
+
+
+class CodecName(StrEnum):
+    zstd = "zstd"
+    gzip = "gzip"
+    none = "none"
+
+
+EngineOption = Annotated[
+    EngineName | None,
+    typer.Option("--engine", envvar="IMGASM_ENGINE", help="docker or podman. By default the first one that answers."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+ImageName = Annotated[
+    str | None,
+    typer.Option("--image", metavar="NAME", help="One of several images: its name, reference, tag or digest."),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print warnings and errors only.")]
+CopyBaseLayers = Annotated[
+    bool,
+    typer.Option("--copy-base-layers", help="Get a base's layers that are not here, however large, from its registry."),
+]
+
+
+@dataclass(frozen=True)
+class RecipeChoice:
+    """A recipe, and other values for its variables."""
+
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file; - reads standard input.")
+    ]
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Give a variable of the recipe another value."),
+    ] = None
+    from_environment: Annotated[
+        list[str] | None,
+        typer.Option("--set-env", metavar="NAME[=VARIABLE]", help="Give a variable of the recipe the value of an "
+                     "environment variable, by default of the same name. Unlike --set it shows no secret to others."),
+    ] = None  # fmt: skip
+    from_files: Annotated[
+        list[str] | None,
+        typer.Option("--set-file", metavar="NAME=FILE", help="Give a variable of the recipe what is in a file, without "
+                     "its last line end."),
+    ] = None  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.recipe != _STANDARD_INPUT and (self.recipe.is_dir() or not self.recipe.exists()):
+            what = "is a directory" if self.recipe.is_dir() else "does not exist"
+            raise UsageError(f"the recipe {self.recipe} {what}",
+                             hint="Name a TOML file, or - for standard input; imgasm recipes lists examples.")
+
+    def open(self) -> Recipe:
+        from assembler.commands.open_recipe import open_recipe
+
+        content = sys.stdin.buffer.read() if self.recipe == _STANDARD_INPUT else None
+        return open_recipe(self.recipe, given_values(self.settings, self.from_environment, self.from_files), content)
+
+
+@dataclass(frozen=True)
+class ImageChoice:
+    """A build, and which of its images."""
+
+    what: Annotated[
+        str | None, typer.Argument(metavar="WHAT", help=f"{WHAT}. By default this directory's last build.")
+    ] = None
+    image: ImageName = None
+
+    def place(self, progress: Progress) -> Place:
+        from assembler.model.place import Place, Store
+        from assembler.places.check_place import named_place
+
+        if self.what is not None:
+            return named_place(self.what)
+        return Place(Store.LAYOUT, str(last_build(progress)))
+
+
+@dataclass(frozen=True)
+class Printing:
+    """What is printed of a result, and of the way to it."""
+
+    as_json: Json = False
+    quiet: Quiet = False
+
+    def terminal(self) -> Terminal:
+        return Terminal(quiet=self.quiet)
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """How much is told of what goes on."""
+
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show everything that the steps print.")] = False
+    quiet: Quiet = False
+
+    def __post_init__(self) -> None:
+        if self.verbose and self.quiet:
+            raise UsageError("--verbose and --quiet contradict each other", hint="Give one of them.")
+
+    def terminal(self) -> Terminal:
+        return Terminal(verbose=self.verbose, quiet=self.quiet)
+
+
+def engine(name: EngineName | None) -> Engine:
+    """The engine that was asked for, or the first one that answers."""
+    from assembler.places.world import World
+
+    return World.from_settings(environment.settings()).engine(engine_name(name))
+
+
+def engine_name(name: EngineName | None) -> Name | None:
+    return None if name is None else "docker" if name is EngineName.docker else "podman"
+
+
+def platform(text: str | None) -> Platform | None:
+    from assembler.model.platform import Platform
+
+    return Platform.parse(text) if text else None

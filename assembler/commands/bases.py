@@ -1,0 +1,333 @@
+"""What images stand on: the environment that the steps run in, and the images that new layers are stacked on.
+
+Everything that is not simply an engine's image becomes an OCI layout first: one made here by mmdebstrap or from a
+tarball lies in the cache, so the next build has it at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from assembler.commands.base_files import tree_of
+from assembler.engine.bootstrap import Bootstrap, make_rootfs
+from assembler.errors import ImageError, RegistryError
+from assembler.image.assemble import assemble, store_image
+from assembler.image.config import NewLayer, Wishes, diff_ids_of
+from assembler.image.image import Image
+from assembler.image.layout import Layout
+from assembler.image.pack_layer import pack
+from assembler.image.recompress import recode
+from assembler.image.rootfs_tarball import refuse_doubles
+from assembler.image.write_archive import write_archive
+from assembler.layer.compress import compressor
+from assembler.layer.decompress import decompress
+from assembler.layer.rootfs_platform import platform_of_rootfs
+from assembler.locks import work_directory
+from assembler.model.digest import Digest
+from assembler.model.place import Place, Store
+from assembler.model.platform import Platform
+from assembler.model.reference import Reference
+from assembler.model.run_config import RunConfig
+from assembler.model.secrets import without_userinfo
+from assembler.places.held_image import HeldImage
+from assembler.places.open import open_place
+from assembler.places.piped import streamed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from assembler.changeset.tree import Tree
+    from assembler.commands.target_platform import Target
+    from assembler.engine.client import Engine
+    from assembler.image.layout_cache import LayoutCache
+    from assembler.layer.read_tar import Readable
+    from assembler.places.registries import Registries
+    from assembler.places.world import World
+    from assembler.recipe import model as recipe
+
+_NAME: Final = "localhost/imgasm/base"
+_PATH: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+_FAST: Final = "zstd"
+_MADE: Final = 2
+"""Part of the keys of what is made here. Another number when something else is made of the same words: what the former
+way left in a cache, perhaps broken, is not found again. 2: every path stands once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """``refresh`` gets bases anew although the engine or the cache has them. ``inspect`` reads bases that are in a
+    registry to their last file, to know what they have already."""
+
+    refresh: bool = False
+    inspect: bool = False
+
+
+class Bases:
+    """Each base is prepared once in a build, however many images stand on it.
+
+    Without an ``engine`` an image can be taken from its registry, but no steps can run on it.
+    """
+
+    def __init__(
+        self, engine: Engine | None, world: World, target: Target, cache: LayoutCache, policy: Policy
+    ) -> None:
+        self._engine = engine
+        self.world = world
+        self.target = target
+        self._cache = cache
+        self._progress = world.progress
+        self._policy = policy
+        self._prepared: dict[object, tuple[Layout, Image]] = {}
+        self._opened: dict[tuple[Reference | Place, Platform], HeldImage] = {}
+        self._platform: Platform | None = None
+        self._environment: str | None = None
+
+    @property
+    def platform(self) -> Platform:
+        """What the environment's files are for; before the environment is known, what is asked for."""
+        return self._platform or self.target.wanted
+
+    def resolve(self, base: recipe.Base) -> Platform:
+        """Makes, reads or pulls what the steps run in, and returns what it is for."""
+        if self._engine is not None:
+            self.environment(base, self._engine)
+        else:
+            self.whole(base)
+        return self.platform
+
+    def environment(self, base: recipe.Base, engine: Engine) -> str:
+        """The engine's id of the image that the container is started from."""
+        if self._environment is None:
+            self._environment = self._loaded(base, engine)
+        return self._environment
+
+    def _loaded(self, base: recipe.Base, engine: Engine) -> str:
+        if base.image is not None:
+            identity = engine.images.ensure(base.image, self._progress, refresh=self._policy.refresh)
+            self._platform = self.target.check(Platform.of_config(engine.images.config(identity)), base.image)
+            return identity
+        layout, image = self._prepare(base)
+        self._platform = image.platform
+        name = f"{_NAME}:{image.config_descriptor.digest.short}"
+        known = engine.images.find(name)
+        if known is not None:
+            return known
+        with self._cache.loading(_said(base)):
+            return engine.images.find(name) or self._load(layout, image, name, engine)
+
+    def _load(self, layout: Layout, image: Image, name: str, engine: Engine) -> str:
+        self._progress.say("loading the base into the engine")
+        named = [(image, [Reference.parse(name)])]
+        with (
+            self._progress.task("loading the base") as task,
+            streamed(
+                lambda sink: write_archive(layout, named, sink, plain_layers=True, advance=task.advance)
+            ) as archive,
+        ):
+            return engine.images.load(archive)
+
+    def onto(self, image: recipe.Image, base: recipe.Base) -> HeldImage | None:
+        """What ``image``'s layer is stacked on; None for scratch."""
+        if image.onto == "scratch":
+            return None
+        if image.onto != "base":
+            place = Place.told(image.onto)
+            if place.store is not Store.REGISTRY:
+                return self._of_place(place, self.platform)
+            return self._of_reference(place.where, image.compression.codec)
+        if base.image is not None and self._engine is not None:
+            return self._of_environment(base.image, self._engine, image.compression.codec)
+        below = self.whole(base)
+        if base.layout is None and base.image is None:
+            layout, whole = self._prepare(base)
+            return self._held(layout, self._in_codec(layout, whole, image.compression.codec))
+        return below
+
+    def whole(self, base: recipe.Base) -> HeldImage:
+        """The base with its layers, without an engine."""
+        if base.image is not None:
+            below = self._from_registry(Reference.parse(base.image))
+        elif base.layout is not None:
+            below = self._of_place(Place.told(base.layout), self.target.wanted)
+        else:
+            below = self._held(*self._prepare(base))
+        self._platform = self.target.check(below.image.platform, below.name)
+        return below
+
+    def tree(self, below: HeldImage) -> Tree:
+        """The files of an image, from its layers."""
+        return tree_of(below, self._progress, inspect=self._policy.inspect)
+
+    def open_layers(self, below: HeldImage) -> list[Callable[[], AbstractContextManager[Readable]]]:
+        """Each layer's blob, the lowest first, to be opened as often as need be."""
+        return [partial(below.open_layer, descriptor) for descriptor, _ in below.image.layers]
+
+    # -- where they are ------------------------------------------------------------------------------------------------
+
+    def _of_place(self, place: Place, platform: Platform) -> HeldImage:
+        """A layout stays where it is; what is in an archive or engine is unpacked into the cache."""
+        key = place, platform
+        if key not in self._opened:
+            with open_place(place, self.world, _FAST) as found:
+                held = found.one(platform=platform).for_platform(platform)
+                self._opened[key] = held.detached() if place.store is Store.LAYOUT else self._kept(held, place)
+        return self._opened[key]
+
+    def _kept(self, held: HeldImage, place: Place) -> HeldImage:
+        key = f"archive-{held.digest.short}"
+        return self._held(*self._cached(key, f"the base {place}", lambda layout: _taken_over(held, layout)))
+
+    def _held(self, layout: Layout, image: Image, reference: Reference | None = None) -> HeldImage:
+        return HeldImage.in_layout(layout, image, self.world.registries, reference)
+
+    def _of_reference(self, text: str, codec: str) -> HeldImage:
+        """An image in a registry: its manifest and config are all that is read of it."""
+        reference = Reference.parse(text).with_default_tag()
+        try:
+            return self._in_registry(reference, self.world.registries)
+        except RegistryError as error:
+            if self._engine is None or self._engine.images.find(text) is None:
+                raise
+            self._progress.warn(f"{error.message}; {self._engine.name} has an image of that name, which is taken")
+            return self._from_engine(text, self._engine, codec)
+
+    def _of_environment(self, text: str, engine: Engine, codec: str) -> HeldImage:
+        """The image that the steps ran in. Its registry's blobs are the real ones; an engine keeps only the files."""
+        reference = Reference.parse(text).with_default_tag()
+        try:
+            below = self._in_registry(reference, self.world.registries.impatient())
+        except (RegistryError, ImageError) as error:
+            self._progress.say(f"{error.message}; the base's layers are taken from {engine.name}")
+            return self._from_engine(text, engine, codec)
+        had = engine.images.config(engine.images.ensure(text, self._progress))
+        if diff_ids_of(had) == diff_ids_of(below.image.config):
+            return below
+        self._progress.warn(
+            f"{text} is another image in its registry now than in {engine.name}, whose layers are taken; "
+            "--refresh pulls it"
+        )
+        return self._from_engine(text, engine, codec)
+
+    def _in_registry(self, reference: Reference, registries: Registries) -> HeldImage:
+        """Manifest and config: all that is read of it."""
+        key = reference, self.platform
+        if key not in self._opened:
+            world = replace(self.world, registries=registries)
+            with open_place(Place(Store.REGISTRY, str(reference)), world) as found:
+                held = found.one().for_platform(self.platform).detached()
+            self._progress.say(f"{reference} is {held.digest}")
+            self._opened[key] = replace(held, registries=self.world.registries, reference=reference)
+        return self._opened[key]
+
+    def _from_registry(self, reference: Reference) -> HeldImage:
+        """With all its layers, which are kept in the cache."""
+        reference = reference.with_default_tag()
+        remote = self._in_registry(reference, self.world.registries)
+        image = remote.image
+
+        def make(layout: Layout) -> Image:
+            with self._progress.task(f"pulling {reference}", total=sum(one.size for one in remote.far_layers)) as task:
+                for blob in remote.far_layers:
+                    self.world.registries.fetch(blob, remote.origins, layout, task.advance)
+            store_image(layout, image)
+            return image
+
+        layout, _ = self._cached(f"registry-{image.descriptor.digest.short}", str(reference), make)
+        return replace(remote, store=layout)
+
+    def _from_engine(self, reference: str, engine: Engine, codec: str) -> HeldImage:
+        """An image that the engine has or pulls. It keeps no blobs, only files: they are compressed anew."""
+        identity = engine.images.ensure(reference, self._progress)
+
+        def make(layout: Layout) -> Image:
+            self._progress.say(f"reading {reference} from {engine.name}")
+            with open_place(Place(Store.ENGINE, identity, engine=engine.name), self.world, _FAST) as found:
+                return _taken_over(found.one().for_platform(self.platform), layout)
+
+        layout, image = self._cached(f"engine-{Digest.parse(identity).short}", reference, make)
+        return self._held(layout, self._in_codec(layout, image, codec), Reference.parse(reference))
+
+    # -- made here -----------------------------------------------------------------------------------------------------
+
+    def _prepare(self, base: recipe.Base) -> tuple[Layout, Image]:
+        """A base that is no image of an engine or registry, as a layout."""
+        if base not in self._prepared:
+            if base.layout is not None:
+                below = self._of_place(Place.told(base.layout), self.target.wanted)
+                assert isinstance(below.store, Layout)
+                self._prepared[base] = below.store, below.image
+            elif base.rootfs is not None:
+                self._prepared[base] = self._from_rootfs(base.rootfs)
+            elif base.bootstrap is not None:
+                self._prepared[base] = self._bootstrapped(Bootstrap(**asdict(base.bootstrap)))
+            self.target.check(self._prepared[base][1].platform, _said(base))
+        return self._prepared[base]
+
+    def _bootstrapped(self, wanted: Bootstrap) -> tuple[Layout, Image]:
+        architecture = wanted.architecture or self.target.foreign_architecture
+        wanted = replace(wanted, architecture=architecture)
+        platform = Platform.of_debian(architecture.partition(",")[0]) if architecture else self.target.wanted
+        self.target.check(platform, f"[base.bootstrap] architecture {architecture!r}")
+        public = {**asdict(wanted), "mirror": wanted.mirror and without_userinfo(wanted.mirror)}
+        key = hashlib.sha256(json.dumps(public, sort_keys=True).encode()).hexdigest()
+
+        def make(layout: Layout) -> Image:
+            self._progress.say(f"making a {wanted.suite} base with mmdebstrap")
+            with work_directory(self._cache.folder) as work:
+                tar = work.path / "rootfs.tar"
+                make_rootfs(wanted, tar, self._progress, inherit=(work.lock,))
+                with tar.open("rb") as stream:
+                    return self._of_rootfs(stream, layout, f"mmdebstrap {wanted.suite}", platform)
+
+        return self._cached(f"bootstrap-{_MADE}-{key[:32]}-{platform.slug}", f"the {wanted.suite} base", make)
+
+    def _from_rootfs(self, path: Path) -> tuple[Layout, Image]:
+        with path.open("rb") as file:
+            digest = Digest.of_file(file)
+
+        def make(layout: Layout) -> Image:
+            with path.open("rb") as file:
+                return self._of_rootfs(decompress(file), layout, f"rootfs {path.name}", self.target.wanted)
+
+        return self._cached(f"rootfs-{_MADE}-{digest.short}-{self.target.wanted.slug}", f"the base {path}", make)
+
+    def _of_rootfs(self, tar: Readable, layout: Layout, story: str, usual: Platform) -> Image:
+        """``usual`` is what it is for where nothing in it says."""
+        with self._progress.task("compressing the base") as task:
+            descriptor, diff_id = pack(tar, layout, compressor(_FAST), advance=task.advance)
+        with layout.open_blob(descriptor.digest) as blob:
+            refuse_doubles(decompress(blob), story)
+            blob.seek(0)
+            platform = platform_of_rootfs(decompress(blob)) or usual
+        return assemble(layout, None, NewLayer(descriptor, diff_id, story), Wishes(RunConfig(env=_PATH), platform))
+
+    def _cached(self, key: str, what: str, make: Callable[[Layout], Image]) -> tuple[Layout, Image]:
+        return self._cache.get(key, what, make, refresh=self._policy.refresh)
+
+    def _in_codec(self, layout: Layout, image: Image, codec: str) -> Image:
+        """A base of ours follows the new layer's compression: an engine that can't read zstd can read neither."""
+        name = f"{_NAME}:{codec}-{image.descriptor.digest.short}"
+
+        def make() -> Image:
+            with self._progress.task(f"base as {codec}") as task:
+                return recode(layout, image, layout, codec, advance=task.advance)
+
+        return self._cache.also(layout, name, f"the base as {codec}", make)
+
+
+def _said(base: recipe.Base) -> str:
+    """What a base that is made here is called in messages."""
+    return f"the base {base.rootfs or base.layout}" if base.bootstrap is None else f"the {base.bootstrap.suite} base"
+
+
+def _taken_over(held: HeldImage, layout: Layout) -> Image:
+    """An image with all its blobs, into a layout that stays."""
+    held.bring(layout)
+    store_image(layout, held.image)
+    return held.image

@@ -1,0 +1,88 @@
+"""Reading a container's files: in place where that can be done, else out of two exports. Both give the same layer."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from assembler.atomic_files import spool
+from assembler.changeset.capture import Capture, of_exports, of_overlay, with_links_of_container
+from assembler.changeset.overlay_tree import Unreadable
+from assembler.changeset.path_rules import Rules
+from assembler.engine.container import export_image
+from assembler.engine.overlay_directories import OverlayDirs
+from assembler.errors import EngineError
+from assembler.model.node import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from assembler.engine.session import Session
+    from assembler.progress import Progress
+    from assembler.recipe.model import Image
+
+Way = Literal["auto", "overlay", "export"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """``base`` is the engine's image that the container was started from; exports spool to the directory ``spool``."""
+
+    session: Session
+    base: str
+    images: Sequence[Image]
+    spool: Path
+    progress: Progress
+
+    @contextmanager
+    def capture(self, way: Way) -> Iterator[Capture]:
+        """The container's files, as long as the context lives; nothing may write in the container meanwhile."""
+        found = self._in_place() if way != "export" else "it was asked for"
+        if isinstance(found, Capture):
+            yield found
+            return
+        if way == "overlay":
+            raise EngineError(
+                f"the container's files can't be read in place, because {found}",
+                hint="Run as root on the engine's own machine, or leave --capture at auto.",
+            )
+        self.progress.say(
+            f"comparing two exports, because {found}; they show no extended attributes but file capabilities"
+        )
+        with self._exports() as capture:
+            yield capture
+
+    def _in_place(self) -> Capture | str:
+        """The capture, or the reason why there can be none."""
+        if self.session.volumes:
+            return f"{shown(self.session.volumes[0])} is a volume of the base's that could not be unmounted"
+        found = self.session.overlay()
+        if not isinstance(found, OverlayDirs):
+            return found.reason
+        try:
+            return of_overlay(
+                os.fsencode(found.upper),
+                [os.fsencode(lower) for lower in found.lowers],
+                self.session.mounts(),
+                xattr_prefix="user." if found.userxattr else "trusted.",
+                metacopy=found.metacopy,
+            )
+        except Unreadable as unreadable:
+            return unreadable.message
+
+    @contextmanager
+    def _exports(self) -> Iterator[Capture]:
+        kept = [pattern for image in self.images if image.onto != "base" for pattern in image.keep or ("**",)]
+        session, warn = self.session, self.progress.warn
+        with spool(self.spool) as file:
+            capture = of_exports(
+                lambda: export_image(session.engine, self.base, session.spec.build, warn),
+                session.exports(),
+                session.mounts(),
+                file,
+                Rules.of_patterns(kept),
+            )
+            yield with_links_of_container(capture) if session.forgets_links else capture

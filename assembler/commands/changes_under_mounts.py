@@ -1,0 +1,40 @@
+"""What is written where the engine mounted something of its own can reach no image: said at once, not hours later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.changeset.path_rules import Rules, literal_head
+from assembler.errors import ChangesetError
+from assembler.model.node import shown
+
+if TYPE_CHECKING:
+    from assembler.engine.session import Session
+    from assembler.recipe.model import Recipe
+
+
+def refuse_what_is_lost(session: Session, recipe: Recipe, writer: str) -> None:
+    """ChangesetError if ``writer`` ("step 'install'") changed something that an image should have and can't get.
+
+    What every image prunes or does not keep is nobody's loss.
+    """
+    prune = Rules.of_prune(recipe.prune.presets, recipe.prune.paths)
+    keeps = [Rules.of_patterns(image.keep) for image in recipe.images]
+    for path in session.changed_mounts():
+        if not _covers(prune, path) and any(not keep or _reaches(keep, path) for keep in keeps):
+            raise ChangesetError(
+                f"{writer} changed {shown(path)}, where {session.engine.name} mounts something of its own: "
+                "no image can get the change",
+                hint=f'Write another path; or, if no image needs it, name "{shown(path)}" in [prune] paths or, '
+                     "if it is a directory, in [container] scratch.",
+            )  # fmt: skip
+
+
+def _covers(rules: Rules, path: bytes) -> bool:
+    """Whether a rule matches ``path``, or all that is in it: of a directory nobody knows which of its files changed."""
+    return bool(rules.match(path) or rules.match(path + b"/*"))
+
+
+def _reaches(rules: Rules, path: bytes) -> bool:
+    below = path + b"/"
+    return _covers(rules, path) or any((literal_head(rule.pattern) + b"/").startswith(below) for rule in rules.rules)
