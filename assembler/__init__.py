@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from assembler.places.world import World
     from assembler.places.world_settings import WorldSettings
     from assembler.progress import Progress, SilentProgress, Task
-    from assembler.recipe.model import Recipe
+    from assembler.recipe.recipe import Recipe
     from assembler.registry.connection_settings import Tls
     from assembler.report.build_record import BuildRecord
     from assembler.report.build_records import Builds
@@ -69,7 +69,7 @@ _ROOMS: Final = {
     "places.world_settings": ("WorldSettings",),
     "places.world": ("World",),
     "progress": ("Progress", "SilentProgress", "Task"),
-    "recipe.model": ("Recipe",),
+    "recipe.recipe": ("Recipe",),
     "registry.connection_settings": ("Tls",),
     "report.build_records": ("Builds",),
     "report.image_layers": ("LayersReport",),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from assembler.places.held_image import HeldImage
     from assembler.places.put import PutOptions
     from assembler.places.world import World
-    from assembler.recipe.model import Recipe
+    from assembler.recipe.recipe import Recipe
     from assembler.report.build_record import BuildRecord
     from assembler.report.build_records import Builds
     from assembler.report.image_layers import LayersReport

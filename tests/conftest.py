@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.engine.container import ContainerSpec
+from assembler.model.container import Container
 from tests.support import engines
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def base(engine: Engine) -> Iterator[str]:
 
 @pytest.fixture
 def spec(base: str) -> ContainerSpec:
-    return ContainerSpec(base, f"test{next(_numbers)}", network="none")
+    return ContainerSpec(base, f"test{next(_numbers)}", Container(network="none"))
 
 
 @pytest.fixture

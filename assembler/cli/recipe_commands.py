@@ -172,7 +172,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of recipes, for editors that check and complete them."""
     if presets:
-        from assembler.recipe.schema import presets_text
+        from assembler.recipe.prune import presets_text
 
         if report:
             raise UsageError("--presets and --report contradict each other", hint="Give one of them.")

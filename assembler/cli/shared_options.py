@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from assembler.model.place import Place
     from assembler.model.platform import Platform
     from assembler.progress import Progress
-    from assembler.recipe.model import Recipe
+    from assembler.recipe.recipe import Recipe
 
 WHAT: Final = (
     "A build's directory, an OCI layout, an archive, a reference in a registry, docker-daemon:IMAGE or "

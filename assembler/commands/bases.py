@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assembler.commands.base_files import tree_of
-from assembler.engine.bootstrap import Bootstrap, make_rootfs
+from assembler.engine.bootstrap import make_rootfs
 from assembler.errors import ImageError, RegistryError
 from assembler.image.assemble import assemble, store_image
 from assembler.image.config import NewLayer, Wishes, diff_ids_of
@@ -47,9 +47,11 @@ if TYPE_CHECKING:
     from assembler.engine.client import Engine
     from assembler.image.layout_cache import LayoutCache
     from assembler.layer.read_tar import Readable
+    from assembler.model.bootstrap import Bootstrap
     from assembler.places.registries import Registries
     from assembler.places.world import World
-    from assembler.recipe import model as recipe
+    from assembler.recipe.base import Base
+    from assembler.recipe.images import Image as Wanted
 
 _NAME: Final = "localhost/imgasm/base"
 _PATH: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -93,7 +95,7 @@ class Bases:
         """What the environment's files are for; before the environment is known, what is asked for."""
         return self._platform or self.target.wanted
 
-    def resolve(self, base: recipe.Base) -> Platform:
+    def resolve(self, base: Base) -> Platform:
         """Makes, reads or pulls what the steps run in, and returns what it is for."""
         if self._engine is not None:
             self.environment(base, self._engine)
@@ -101,13 +103,13 @@ class Bases:
             self.whole(base)
         return self.platform
 
-    def environment(self, base: recipe.Base, engine: Engine) -> str:
+    def environment(self, base: Base, engine: Engine) -> str:
         """The engine's id of the image that the container is started from."""
         if self._environment is None:
             self._environment = self._loaded(base, engine)
         return self._environment
 
-    def _loaded(self, base: recipe.Base, engine: Engine) -> str:
+    def _loaded(self, base: Base, engine: Engine) -> str:
         if base.image is not None:
             identity = engine.images.ensure(base.image, self._progress, refresh=self._policy.refresh)
             self._platform = self.target.check(Platform.of_config(engine.images.config(identity)), base.image)
@@ -132,7 +134,7 @@ class Bases:
         ):
             return engine.images.load(archive)
 
-    def onto(self, image: recipe.Image, base: recipe.Base) -> HeldImage | None:
+    def onto(self, image: Wanted, base: Base) -> HeldImage | None:
         """What ``image``'s layer is stacked on; None for scratch."""
         if image.onto == "scratch":
             return None
@@ -149,7 +151,7 @@ class Bases:
             return self._held(layout, self._in_codec(layout, whole, image.compression.codec))
         return below
 
-    def whole(self, base: recipe.Base) -> HeldImage:
+    def whole(self, base: Base) -> HeldImage:
         """The base with its layers, without an engine."""
         if base.image is not None:
             below = self._from_registry(Reference.parse(base.image))
@@ -255,7 +257,7 @@ class Bases:
 
     # -- made here -----------------------------------------------------------------------------------------------------
 
-    def _prepare(self, base: recipe.Base) -> tuple[Layout, Image]:
+    def _prepare(self, base: Base) -> tuple[Layout, Image]:
         """A base that is no image of an engine or registry, as a layout."""
         if base not in self._prepared:
             if base.layout is not None:
@@ -265,7 +267,7 @@ class Bases:
             elif base.rootfs is not None:
                 self._prepared[base] = self._from_rootfs(base.rootfs)
             elif base.bootstrap is not None:
-                self._prepared[base] = self._bootstrapped(Bootstrap(**asdict(base.bootstrap)))
+                self._prepared[base] = self._bootstrapped(base.bootstrap)
             self.target.check(self._prepared[base][1].platform, _said(base))
         return self._prepared[base]
 
@@ -321,7 +323,7 @@ class Bases:
         return self._cache.also(layout, name, f"the base as {codec}", make)
 
 
-def _said(base: recipe.Base) -> str:
+def _said(base: Base) -> str:
     """What a base that is made here is called in messages."""
     return f"the base {base.rootfs or base.layout}" if base.bootstrap is None else f"the {base.bootstrap.suite} base"
 

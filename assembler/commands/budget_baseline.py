@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from assembler.image.image import Image as OciImage
     from assembler.model.platform import Platform
     from assembler.places.world import World
-    from assembler.recipe.model import Image
+    from assembler.recipe.images import Image
 
 
 def find_baselines(images: Iterable[Image], world: World, platform: Platform) -> dict[str, Baseline]:

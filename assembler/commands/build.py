@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from assembler.model.platform import Platform
     from assembler.places.world import World
     from assembler.progress import Progress
-    from assembler.recipe.model import Recipe, Source, Step
+    from assembler.recipe.recipe import Recipe
+    from assembler.recipe.sources import Source
+    from assembler.recipe.steps import Step
     from assembler.report.build_record import BuildRecord
     from assembler.source.fetch import Fetched
 
@@ -196,20 +198,8 @@ def _files(job: _Job, bases: Bases, sources: Mapping[Source, Fetched]) -> Iterat
 def _container(
     recipe: Recipe, image: str, platform: Platform, sources: Mapping[Source, Fetched], options: BuildOptions
 ) -> ContainerSpec:
-    wanted = recipe.container
-    return ContainerSpec(
-        image=image,
-        build=options.build,
-        platform=platform,
-        privileged=wanted.privileged,
-        cap_add=wanted.cap_add,
-        security_opt=wanted.security_opt,
-        devices=wanted.devices,
-        network=wanted.network,
-        scratch=wanted.scratch,
-        secrets=recipe.secrets,
-        binds=tuple(Bind(fetched.path.absolute(), source.path) for source, fetched in sources.items()),
-    )
+    binds = tuple(Bind(fetched.path.absolute(), source.path) for source, fetched in sources.items())
+    return ContainerSpec(image, options.build, recipe.container, platform, binds, recipe.secrets)
 
 
 def _directories(session: Session) -> Directories:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from assembler.engine.session import Session
     from assembler.progress import Progress
-    from assembler.recipe.model import Image
+    from assembler.recipe.images import Image
 
 Way = Literal["auto", "overlay", "export"]
 

@@ -15,7 +15,7 @@ from assembler.commands.recipe_files import Owners, members, write_tar
 from assembler.errors import ChangesetError, RecipeError
 from assembler.layer.decompress import decompress
 from assembler.model.node import Kind, shown
-from assembler.recipe.model import File
+from assembler.recipe.files import File
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from assembler.commands.bases import Bases
     from assembler.commands.recipe_files import Added
     from assembler.layer.read_tar import Readable
-    from assembler.recipe.model import Folder, Recipe
+    from assembler.recipe.files import Folder
+    from assembler.recipe.recipe import Recipe
 
     OpenLayer = Callable[[], AbstractContextManager[Readable]]
 

@@ -10,7 +10,7 @@ from assembler.model.node import shown
 
 if TYPE_CHECKING:
     from assembler.engine.session import Session
-    from assembler.recipe.model import Recipe
+    from assembler.recipe.recipe import Recipe
 
 
 def refuse_what_is_lost(session: Session, recipe: Recipe, writer: str) -> None:

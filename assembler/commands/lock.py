@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from assembler.errors import SourceError
-from assembler.recipe.model import STANDARD_INPUT, Recipe, Source
+from assembler.recipe.recipe import STANDARD_INPUT, Recipe
+from assembler.recipe.sources import Source
 from assembler.source import lock_file
 from assembler.source.fetch import Fetched, Fetcher
 from assembler.source.lock_file import Pin

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assembler.model.prune_presets import PRESETS
 from assembler.recipe.load import Origin, load
-from assembler.recipe.model import STANDARD_INPUT, Recipe
+from assembler.recipe.recipe import STANDARD_INPUT, Recipe
 from assembler.source import lock_file
 
 

@@ -7,39 +7,32 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from assembler.commands import plan_text
-from assembler.model.prune_presets import PRESETS
 from assembler.model.secrets import Secrets
-from assembler.recipe.files import plan_json
 from assembler.recipe.lint import warnings
-from assembler.recipe.model import File, Folder, Recipe
+from assembler.recipe.recipe import Recipe, lines
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``recipe`` has ``***`` for everything secret. ``prune`` holds the globs by the preset that they come from; the
-    recipe's own stand under ``paths``."""
+    """``recipe`` has ``***`` for everything secret."""
 
     recipe: Recipe
-    prune: Mapping[str, tuple[str, ...]]
     warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe's values and the globs, ready for ``json.dumps``; of files the size is told, not the content."""
+        """The recipe's values, ready for ``json.dumps``; of files the size is told, not the content."""
         recipe = _plain(self.recipe)
         del recipe["secrets"]
-        return {**recipe, "prune": _plain(self.prune), "warnings": list(self.warnings)}
+        return {**recipe, "warnings": list(self.warnings)}
 
     def lines(self) -> Iterator[str]:
         """The plan as text for people, without line ends."""
-        return plan_text.lines(self.recipe, self.prune, self.warnings)
+        yield from lines(self.recipe)
+        yield from (f"warning: {warning}" for warning in self.warnings)
 
 
 def plan(recipe: Recipe) -> Plan:
-    prune = {preset: PRESETS[preset].globs for preset in recipe.prune.presets}
-    if recipe.prune.paths:
-        prune["paths"] = recipe.prune.paths
-    return Plan(_masked(recipe, recipe.secrets.mask), prune, tuple(map(recipe.secrets.mask, warnings(recipe))))
+    return Plan(_masked(recipe, recipe.secrets.mask), tuple(map(recipe.secrets.mask, warnings(recipe))))
 
 
 def _masked(value: Any, mask: Callable[[str], str]) -> Any:
@@ -56,8 +49,8 @@ def _masked(value: Any, mask: Callable[[str], str]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, File | Folder):
-        return plan_json(value)
+    if hasattr(value, "to_json"):
+        value = value.to_json()
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

@@ -13,7 +13,7 @@ from assembler.errors import RecipeError
 from assembler.layer.entry import Entry
 from assembler.layer.tar_header import END, header, padding
 from assembler.model.node import Kind, Node
-from assembler.recipe.model import File, Folder
+from assembler.recipe.files import File, Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

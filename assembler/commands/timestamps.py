@@ -9,7 +9,7 @@ from assembler.errors import UsageError
 from assembler.model.timestamp import EPOCH, NOW, moment, parse_created
 
 if TYPE_CHECKING:
-    from assembler.recipe.model import Recipe
+    from assembler.recipe.recipe import Recipe
 
 
 def with_times(recipe: Recipe, clamp: int | None, created: str | None, now: float) -> Recipe:

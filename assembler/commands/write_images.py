@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from assembler.image.layout import Layout
     from assembler.places.held_image import HeldImage
     from assembler.progress import Progress
-    from assembler.recipe.model import Image, Recipe
+    from assembler.recipe.images import Image
+    from assembler.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from assembler.image.layout import Layout
     from assembler.model.descriptor import Descriptor
     from assembler.progress import Progress
-    from assembler.recipe.model import Image, Recipe
+    from assembler.recipe.images import Image
+    from assembler.recipe.recipe import Recipe
 
 _NO_PACKAGES: Final = "which package owns a file can't be told: exports do not keep the package database"
 

@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
 from assembler.engine.client_process import in_memory
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from assembler.model.bootstrap import Bootstrap
     from assembler.progress import Progress
 
 _FORGET_THE_MACHINE: Final = 'rm -f "$1/etc/hostname" "$1/etc/resolv.conf"'
@@ -44,18 +44,6 @@ _FORGET_PASSWORDS: Final = 'rm -f "$1/etc/apt/auth.conf"'
 would show them, and it writes what stands there into the base's sources.list."""
 
 _GRACE_SECONDS: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bootstrap:
-    """``variant``: mmdebstrap's (minbase, apt, essential, ...); ``mirror`` None is the suite's own."""
-
-    suite: str
-    packages: tuple[str, ...] = ()
-    components: tuple[str, ...] = ("main",)
-    variant: str = "minbase"
-    architecture: str | None = None
-    mirror: str | None = field(default=None, repr=False)
 
 
 def make_rootfs(

@@ -12,6 +12,7 @@ from assembler.engine.client_process import ask
 from assembler.engine.images import Images
 from assembler.engine.owner_labels import labels
 from assembler.engine.refusal import explain, refusals
+from assembler.model.container import Container
 from assembler.model.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -42,23 +43,14 @@ class ContainerSpec:
 
     ``platform`` is what the image's programs are for, None where that is not known.
 
-    ``scratch`` directories lie on volumes of their own, which go away with the container. ``network`` None is the
-    engine's default network, or the host's where the engine has none. ``secrets`` may be in the environment of what
-    runs in the container, and nowhere else.
+    ``secrets`` may be in the environment of what runs in the container, and nowhere else.
     """
 
     image: str
     build: str
+    container: Container = field(default_factory=Container)
     platform: Platform | None = None
-    privileged: bool = False
-    cap_add: tuple[str, ...] = ()
-    security_opt: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
-    network: str | None = None
-    scratch: tuple[PurePosixPath, ...] = ()
     binds: tuple[Bind, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
 
     @property
@@ -79,17 +71,17 @@ def _options(engine: Endpoint, spec: ContainerSpec) -> Iterator[str]:
     yield from ("--name", spec.name, "--entrypoint", "/bin/sh", "--workdir", "/", "--no-healthcheck")
     if engine.name == "podman":
         yield from ("--image-volume", "ignore")
-    if spec.privileged:
+    wanted = spec.container
+    if wanted.privileged:
         yield "--privileged"
-    if network := spec.network or _default_network(engine):
+    if network := wanted.network or _default_network(engine):
         yield from ("--network", network)
     if user := _root(engine, spec.image):
         yield from ("--user", user)
-    mounts = (",".join(fields) for fields in (*map(_scratch, spec.scratch), *map(_bind, spec.binds)))
+    mounts = (",".join(fields) for fields in (*map(_scratch, wanted.scratch), *map(_bind, spec.binds)))
     many = {
-        "--cap-add": spec.cap_add, "--security-opt": spec.security_opt, "--device": spec.devices, "--mount": mounts,
-        "--env": (f"{key}={value}" for key, value in spec.env.items()),
-        "--label": (f"{key}={value}" for key, value in {**spec.labels, **labels(spec.build)}.items()),
+        "--cap-add": wanted.cap_add, "--security-opt": wanted.security_opt, "--device": wanted.devices,
+        "--mount": mounts, "--label": (f"{key}={value}" for key, value in labels(spec.build).items()),
     }  # fmt: skip
     for option, values in many.items():
         for value in values:

@@ -78,7 +78,7 @@ class Session:
 
     def _split(self, volumes: Sequence[Inspected]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
         """Where scratch is, and where volumes of the image hide files that are the container's own."""
-        ours = {str(path) for path in self.spec.scratch}
+        ours = {str(path) for path in self.spec.container.scratch}
         scratch = [volume for volume in volumes if volume.destination in ours]
         points = mounted_over.points_of([volume for volume in volumes if volume not in scratch], self.mount_table)
         return mounted_over.points_of(scratch, self.mount_table), mounted_over.hiding(points, self.mount_table)
@@ -211,7 +211,7 @@ class Session:
         root = None if self.pid is None else init_process.engine_root(self.pid)
         if root is None:
             return {}
-        wanted = {str(path) for path in self.spec.scratch}
+        wanted = {str(path) for path in self.spec.container.scratch}
         sources = {mount.destination: mount.source for mount in self._inspect().mounts}
         found = {path: root / source.lstrip("/") for path, source in sources.items()
                  if path in wanted and source is not None}

@@ -1,22 +1,24 @@
-"""[[file]]: its keys, what it is when the recipe's folder was looked at, and its line in a plan."""
+"""[[file]]: files and directories that are in the container before the first step."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
 from assembler.model.size import human
-from assembler.recipe.model import File, Folder, Link
-from assembler.recipe.problems import Problems
+from assembler.recipe.problems import Problems, Standing
+from assembler.recipe.rows import Row
 from assembler.recipe.table import Table
 from assembler.recipe.values import ContainerPath, Mode, Owner, Text, fail
 
 _FILE, _PROGRAM = 0o644, 0o755
+_KERNELS: Final = ("/dev", "/proc", "/sys")
 
 
 class FileTable(Table):
@@ -41,7 +43,72 @@ class FileTable(Table):
         return self
 
 
-def resolve_file(table: FileTable, folder: Path, number: int, problems: Problems) -> File | Folder:
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that is in the container before the first step; ``mode`` holds permission bits.
+
+    ``content`` is what is in it, or the file on this machine that has it. ``owner`` is ``user[:group]``, None root.
+    """
+
+    path: PurePosixPath
+    content: bytes | Path
+    mode: int = _FILE
+    owner: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
+
+    def to_json(self) -> dict[str, Any]:
+        """Its size, not its content."""
+        return {"path": str(self.path), "size": self.size, "owner": self.owner, "mode": f"{self.mode:04o}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link at ``path`` in the container."""
+
+    path: PurePosixPath
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A directory that is copied with all that is in it; all paths are the container's, and absolute.
+
+    ``directories`` begin with ``path`` itself, and come before what is in them.
+    """
+
+    path: PurePosixPath
+    directories: tuple[PurePosixPath, ...]
+    files: tuple[File, ...]
+    links: tuple[Link, ...]
+    owner: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"path": str(self.path), "size": self.size, "owner": self.owner,
+                "files": [file.to_json() for file in self.files], "links": [str(link.path) for link in self.links]}
+
+
+def check(tables: Sequence[FileTable], problems: Problems) -> None:
+    """What is below /dev, /proc and /sys is the kernel's and the engine's, and in no layer."""
+    for number, file in enumerate(tables):
+        kernels = next(filter(PurePosixPath(file.path).is_relative_to, _KERNELS), None)
+        if kernels is not None:
+            problems.add(("file", number, "path"), f'"{file.path}" can reach no image: every engine mounts {kernels}')
+
+
+def places(tables: Sequence[FileTable]) -> Iterator[Standing]:
+    return ((("file", number, "path"), file.path) for number, file in enumerate(tables))
+
+
+def resolve(table: FileTable, number: int, folder: Path, problems: Problems) -> File | Folder:
     """What is in the recipe's ``folder`` under the name that [[file]] ``number`` has."""
     path = PurePosixPath(table.path)
     try:
@@ -92,17 +159,9 @@ def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
                 yield from _entries(Path(entry.path))
 
 
-def plan_row(file: File | Folder) -> tuple[str, str]:
+def row(file: File | Folder) -> Row:
     owner = f", owner {file.owner}" if file.owner else ""
     if isinstance(file, File):
         return str(file.path), f"{human(file.size)}, mode {file.mode:04o}{owner}"
     count = len(file.files) + len(file.links)
     return f"{file.path}/", f"{count} {'file' if count == 1 else 'files'}, {human(file.size)}{owner}"
-
-
-def plan_json(file: File | Folder) -> dict[str, Any]:
-    """Sizes, not contents."""
-    common = {"path": str(file.path), "size": file.size, "owner": file.owner}
-    if isinstance(file, File):
-        return {**common, "mode": f"{file.mode:04o}"}
-    return {**common, "files": [plan_json(one) for one in file.files], "links": [str(link.path) for link in file.links]}

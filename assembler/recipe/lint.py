@@ -9,7 +9,9 @@ from typing import Final
 
 from assembler.layer.codecs import CODECS
 from assembler.model.secrets import has_password
-from assembler.recipe.model import Image, Recipe, Step
+from assembler.recipe.images import Image
+from assembler.recipe.recipe import Recipe
+from assembler.recipe.steps import Step
 
 _COMMAND: Final = r"(?:^|[;&|(`]|\b(?:then|do|else|exec|sudo|if|while|!)\s)\s*(?:/\S*/)?"
 _INSERTS_MODULE: Final = re.compile(_COMMAND + r"(insmod|modprobe)\b", re.MULTILINE)

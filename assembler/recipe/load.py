@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from assembler.errors import Problem, RecipeError
 from assembler.model.secrets import Secrets, mask_userinfo
-from assembler.recipe import rules, secrecy
-from assembler.recipe.model import STANDARD_INPUT, Recipe
+from assembler.recipe import secrecy
 from assembler.recipe.positions import Span
 from assembler.recipe.problems import Problems, quoted
-from assembler.recipe.resolve import Given, resolve
+from assembler.recipe.recipe import STANDARD_INPUT, Recipe, check, headers, resolve
+from assembler.recipe.table import Given
 from assembler.recipe.validate import validate
 from assembler.recipe.variables import Variables, closest, substitute, undefined, unused
 from assembler.recipe.variables import resolve as resolve_variables
@@ -66,14 +66,15 @@ def from_tree(
 ) -> Recipe:
     """The recipe that the TOML tree describes. Raises RecipeError."""
     path = parsed.origin.path
-    problems = Problems(parsed.origin.name, parsed.tree, parsed.text)
+    problems = Problems(parsed.origin.name, parsed.tree, parsed.text, headers())
     replaced, variables, secrets = _replace_variables(parsed.tree, overrides, problems)
     document = validate(replaced, problems)
     if document is None:
         problems.raise_if_any()
         raise AssertionError("a document that is not valid has problems")
-    rules.check(document, presets, problems)
-    recipe = resolve(document, path.absolute(), Given(variables.values, secrets, locked), problems)
+    check(document, presets, problems)
+    file = path.absolute()
+    recipe = resolve(document, file, Given(file.parent, variables.values, secrets, locked), problems)
     problems.raise_if_any()
     return replace(recipe, file=path) if path == STANDARD_INPUT else recipe
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,8 +10,9 @@ from assembler.errors import Problem, RecipeError
 from assembler.model.secrets import Secrets
 from assembler.recipe.positions import Location, Span, Spot, positions
 
-_LISTS: Final = frozenset({"source", "file", "step", "image"})
-_TABLES: Final = frozenset({"vars", "base", "container", "prune"})
+Standing = tuple[Location, str | None]
+"""A value, or None where there is none, and where it stands."""
+
 _LONGEST: Final = 160
 """Characters of a line that are quoted."""
 
@@ -29,11 +31,14 @@ class Problems:
     A value that was complained about is not complained about again: what follows from a fault is no news.
     """
 
-    def __init__(self, file: str, tree: dict[str, Any], text: str = "") -> None:
-        """``text`` is what ``tree`` was read from."""
+    def __init__(
+        self, file: str, tree: dict[str, Any], text: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """``text`` is what ``tree`` was read from; ``headers`` say how each table begins there: ``[[step]]``."""
         self._file = file
         self._tree = tree
         self._text = text
+        self._headers = headers or {}
         self._found: list[_Found] = []
         self._hints: dict[str, None] = {}
         self._silent: set[Location] = set()
@@ -50,6 +55,14 @@ class Problems:
     def silence(self, at: Location) -> None:
         """Nothing more about this value: its fault is told somewhere else."""
         self._silent.add(at)
+
+    def unique(self, values: Iterable[Standing]) -> None:
+        """Complains about each that is there already."""
+        seen: dict[str, Location] = {}
+        for at, value in values:
+            if value is None or seen.setdefault(value, at) == at or self.is_silent(at):
+                continue
+            self.add(at, f'"{value}" is there already: {self.name(seen[value])}')
 
     def is_silent(self, at: Location) -> bool:
         return any(at[:length] in self._silent for length in range(1, len(at) + 1))
@@ -95,10 +108,10 @@ class Problems:
     def name(self, at: Location) -> str:
         """``[[step]] #2 "compile", run``: the table as the file has it, then the key."""
         table, rest = at[0], at[1:]
-        if table in _LISTS and rest and isinstance(rest[0], int):
-            return _joined(f"[[{table}]] #{rest[0] + 1}{self._title(table, rest[0])}", rest[1:])
-        brackets = f"[[{table}]]" if table in _LISTS else f"[{table}]" if table in _TABLES else str(table)
-        return _joined(brackets, rest)
+        header = self._headers.get(str(table), str(table))
+        if header.startswith("[[") and rest and isinstance(rest[0], int):
+            return _joined(f"{header} #{rest[0] + 1}{self._title(table, rest[0])}", rest[1:])
+        return _joined(header, rest)
 
     def _title(self, table: str | int, number: int) -> str:
         try:

@@ -7,12 +7,13 @@ Shell (docker-image-spec v1.3, DockerOCIImageConfigExt).
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from assembler.model.run_config import NO_HEALTHCHECK, Healthcheck, RunConfig
+from assembler.recipe.rows import Row, pairs
 from assembler.recipe.table import Table
 from assembler.recipe.values import ContainerPath, Duration, Environment, Port, Script, Signal, Text, fail
 
@@ -77,37 +78,20 @@ class RunTable(Table):
         return self
 
 
-def run_config(table: RunTable) -> RunConfig:
-    return RunConfig(
-        entrypoint=_words(table.entrypoint),
-        cmd=_words(table.cmd),
-        launcher=tuple(table.launcher),
-        env=dict(table.env),
-        labels=dict(table.labels),
-        user=table.user,
-        workdir=table.workdir,
-        ports=tuple(table.ports),
-        volumes=tuple(table.volumes),
-        stop_signal=table.stop_signal,
-        healthcheck=_healthcheck(table.healthcheck) if table.healthcheck else None,
-        shell=_words(table.shell),
-        onbuild=_words(table.onbuild),
-    )
-
-
-def _words(words: list[str] | None) -> tuple[str, ...] | None:
-    return None if words is None else tuple(words)
+def resolve(table: RunTable) -> RunConfig:
+    check = _healthcheck(table.healthcheck) if table.healthcheck else None
+    return table.into(RunConfig, healthcheck=check)
 
 
 def _healthcheck(table: HealthcheckTable) -> Healthcheck:
     if table.test == ["NONE"]:
         return NO_HEALTHCHECK
     test = ("CMD-SHELL", table.test) if isinstance(table.test, str) else ("CMD", *table.test)
-    return Healthcheck(test, table.interval, table.timeout, table.start_period, table.start_interval, table.retries)
+    return table.into(Healthcheck, test=test)
 
 
-def plan_rows(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """What the config says beyond the base's; an empty text is no row."""
+def rows(config: RunConfig) -> Iterator[Row]:
+    """What the config says beyond the base's."""
     yield "entrypoint", _command(config.entrypoint)
     yield "cmd", _command(config.cmd)
     yield "launcher", _command(config.launcher or None)
@@ -137,7 +121,3 @@ def _check(check: Healthcheck) -> str:
     said = [f"{what} {seconds:g} s" for what, seconds in times.items() if seconds is not None]
     said += [f"{check.retries} retries"] if check.retries is not None else []
     return ", ".join([shlex.join(check.test[1:]) if check.test[0] == "CMD" else check.test[1], *said])
-
-
-def pairs(mapping: Mapping[str, str]) -> str:
-    return " ".join(f"{key}={shlex.quote(value)}" for key, value in mapping.items())

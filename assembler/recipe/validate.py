@@ -7,9 +7,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from assembler.recipe.document import Document, keys_at
 from assembler.recipe.positions import Location
 from assembler.recipe.problems import Problems
+from assembler.recipe.recipe import Document
+from assembler.recipe.table import Table
 from assembler.recipe.variables import closest, suggestion
 
 _UNKNOWN: Final = "extra_forbidden"
@@ -46,13 +47,13 @@ def _location(finding: ErrorDetails) -> Location:
 
 def _meant(finding: ErrorDetails) -> str:
     at = _location(finding)
-    return closest(str(at[-1]), keys_at(at[:-1])) or ""
+    return closest(str(at[-1]), _keys_at(at[:-1])) or ""
 
 
 def _message(finding: ErrorDetails, at: Location) -> str:
     kind = finding["type"]
     if kind == _UNKNOWN:
-        return f"there is no such key{suggestion(str(at[-1]), keys_at(at[:-1]))}"
+        return f"there is no such key{suggestion(str(at[-1]), _keys_at(at[:-1]))}"
     if kind == "missing":
         return "is missing"
     if kind == "too_short":
@@ -74,3 +75,23 @@ def _as_toml(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _keys_at(location: Location) -> list[str]:
+    """The keys that the table at ``location`` may have."""
+    table: type[Table] = Document
+    for key in location:
+        if isinstance(key, str):
+            table = _table_in(_fields(table).get(key)) or table  # or a name that the recipe chose, as in [vars]
+    return list(_fields(table))
+
+
+def _fields(table: type[Table]) -> dict[str, Any]:
+    return {field.alias or name: field.annotation for name, field in table.model_fields.items()}
+
+
+def _table_in(annotation: Any) -> type[Table] | None:
+    """The table class inside ``list[T]``, ``T | None`` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        return annotation
+    return next(filter(None, map(_table_in, getattr(annotation, "__args__", ()))), None)

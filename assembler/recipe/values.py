@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
 from assembler.errors import ImgasmError
@@ -24,6 +25,10 @@ _ENV_NAME: Final = re.compile(r"[^=\s\0]+")
 _MODE: Final = re.compile(r"0?[0-7]{3,4}")
 _PERCENT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
 _PORT: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(?:tcp|udp|sctp))?")
+
+
+VARIABLE: Final[JsonSchemaValue] = {"type": "string", "pattern": r"\{\{"}
+"""Passes where an enumeration would refuse it: a string that holds a ``{{ variable }}``."""
 
 
 def fail(message: str) -> NoReturn:
@@ -84,12 +89,8 @@ def _onto(text: str) -> str:
 
 
 def _baseline(text: str) -> str:
-    return text if is_layout_path(text) or text.startswith(TRANSPORTS) else _reference(text)
-
-
-def is_layout_path(text: str) -> bool:
-    """A path says that it is one by its beginning, as on Docker's command line: ``a/b`` is a repository."""
-    return text.startswith(("/", "./", "../"))
+    # A path says that it is one by its beginning, as on Docker's command line: a/b is a repository.
+    return text if text.startswith(("/", "./", "../", *TRANSPORTS)) else _reference(text)
 
 
 def _created(text: str) -> str:

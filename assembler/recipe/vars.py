@@ -6,9 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import Field, model_validator
+
 from assembler.model.secrets import HIDDEN, SHORTEST, Secrets
 from assembler.recipe.problems import Problems
+from assembler.recipe.table import Table
+from assembler.recipe.values import fail
 from assembler.recipe.variables import suggestion
+
+
+class VariableTable(Table):
+    """A variable as a table. A secret one has no value in the recipe: it is given when the recipe is used."""
+
+    value: str | None = Field(default=None, description="What the variable stands for; the same as a string alone.")
+    secret: bool = Field(
+        default=False, description="Its value comes from --set-env, --set-file or --set, and is never shown, stored or "
+        "recorded.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> VariableTable:
+        if self.secret == (self.value is not None):
+            fail("needs either a value or secret = true: a secret's value is never in the recipe")
+        return self
+
+
+def value_alone(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        fail(f"expected a string, or {{ secret = true }} for a value given with the command, not {value}")
+    return {"value": value} if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)

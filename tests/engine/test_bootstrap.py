@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assembler.engine.bootstrap import Bootstrap, make_rootfs
+from assembler.engine.bootstrap import make_rootfs
 from assembler.errors import EngineError
+from assembler.model.bootstrap import Bootstrap
 from assembler.progress import SilentProgress
 from tests.support.debian_mirror import debian_mirror
 from tests.support.engines import environment

@@ -18,6 +18,7 @@ import pytest
 from assembler.engine.container import ContainerSpec
 from assembler.engine.overlay_directories import OverlayDirs, Unreadable, is_stub_layer, layer_paths, locate
 from assembler.engine.step import Command
+from assembler.model.container import Container
 from tests.support import engines
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def test_many_layers_are_found_in_order(engine: Engine, spec: ContainerSpec) -> 
     """So many that the engine mounts them by relative names."""
     image = engine.images.load(many_layers(64))
     try:
-        with engine.session(ContainerSpec(image, f"{spec.build}-many", network="none")) as session:
+        with engine.session(ContainerSpec(image, f"{spec.build}-many", Container(network="none"))) as session:
             found = session.overlay()
             assert isinstance(found, OverlayDirs)
             assert re.search("lowerdir=[^/]", Path(f"/proc/{session.pid}/mountinfo").read_text())

@@ -66,7 +66,8 @@ def test_the_engines_disk(engine: Engine) -> None:
 
 @pytest.mark.engine
 def test_a_container_whose_tmp_is_scratch_is_no_finding(engine: Engine, spec: ContainerSpec) -> None:
-    with engine.session(replace(spec, scratch=(PurePosixPath("/tmp"),))) as session:
+    wanted = replace(spec.container, scratch=(PurePosixPath("/tmp"),))
+    with engine.session(replace(spec, container=wanted)) as session:
         assert check_container_tmp(session.mount_table) is None
 
 

@@ -19,7 +19,10 @@ from assembler.engine.overlay_directories import Unreadable
 from assembler.engine.preflight import check_engine_room
 from assembler.engine.step import Command
 from assembler.errors import EngineError
+from assembler.model.container import Container
 from tests.support import engines
+
+ALONE = Container(network="none")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,10 +80,11 @@ def remote() -> Iterator[Engine]:
 
 def test_a_remote_engine(remote: Engine) -> None:
     image = engines.import_rootfs(remote, engines.busybox_rootfs(), {})
-    spec = ContainerSpec(image, "remote", network="none")
+    spec = ContainerSpec(image, "remote", ALONE)
     assert not remote.info.local
     assert remote.disk is None and check_engine_room(remote, 1 << 60) is None
-    with remote.session(replace(spec, scratch=(PurePosixPath("/scratch"),))) as session:
+    wanted = replace(ALONE, scratch=(PurePosixPath("/scratch"),))
+    with remote.session(replace(spec, container=wanted)) as session:
         session.write_file(PurePosixPath("/big"), io.BytesIO(bytes(2_000_000)), 0o644)
         assert session.pid is None
         assert session.overlay() == Unreadable("the engine's processes are not this machine's")
@@ -99,7 +103,7 @@ def test_a_source_that_the_engine_cannot_see_is_copied_in_and_is_no_part_of_the_
     image = engines.import_rootfs(remote, engines.busybox_rootfs(), {})
     source = tmp_path / "source"
     source.write_bytes(bytes(2_000_000))
-    spec = ContainerSpec(image, "copying", network="none", binds=(Bind(source, PurePosixPath("/bin/../bin/new")),))
+    spec = ContainerSpec(image, "copying", ALONE, binds=(Bind(source, PurePosixPath("/bin/../bin/new")),))
     with remote.session(spec) as session:
         assert b"usr/bin/new" in session.mounts(), "where the links lead"
         session.run(Command("it is there", ["/bin/sh", "-ec", "cmp -n 2000000 /usr/bin/new /dev/zero"], {}))
@@ -123,7 +127,7 @@ def test_an_engine_behind_a_mounted_socket_does_not_see_our_files(tmp_path: Path
             assert engine.shares(shared) and not engine.shares(private)
             image = engines.import_rootfs(engine, engines.busybox_rootfs(), {})
             binds = (Bind(shared, PurePosixPath("/sources/a")), Bind(private, PurePosixPath("/sources/b")))
-            with engine.session(ContainerSpec(image, "mixed", network="none", binds=binds)) as session:
+            with engine.session(ContainerSpec(image, "mixed", ALONE, binds=binds)) as session:
                 lines: list[str] = []
                 session.run(Command("both", ["/bin/cat", "/sources/a", "/sources/b"], {}), lines.append)
                 assert lines == ["shared", "private"]

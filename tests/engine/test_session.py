@@ -114,7 +114,7 @@ def test_mounts_are_paths_in_the_rootfs(engine: Engine, spec: ContainerSpec, tmp
     source = tmp_path / 'a "source", v=1'
     source.write_text("from outside\n")
     with engine.session(replace(
-        spec, scratch=(PurePosixPath("/tmp"), PurePosixPath("/var/scratch")),
+        spec, container=replace(spec.container, scratch=(PurePosixPath("/tmp"), PurePosixPath("/var/scratch"))),
         binds=(Bind(source, PurePosixPath("/sources/a b,c")),),
     )) as session:
         assert {b"tmp", b"var/scratch", b"sources/a b,c", b"proc", b"etc/hosts"} <= set(session.mounts())
@@ -124,7 +124,8 @@ def test_mounts_are_paths_in_the_rootfs(engine: Engine, spec: ContainerSpec, tmp
 
 def test_scratch_is_seen_from_outside_and_goes_away(engine: Engine, spec: ContainerSpec) -> None:
     before = volumes(engine)
-    with engine.session(replace(spec, scratch=(PurePosixPath("/scratch"),))) as session:
+    wanted = replace(spec.container, scratch=(PurePosixPath("/scratch"),))
+    with engine.session(replace(spec, container=wanted)) as session:
         shell(session, "echo much >/scratch/file")
         directory = session.scratch_directories()["/scratch"]
         assert (directory / "file").read_text() == "much\n"

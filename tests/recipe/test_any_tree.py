@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from assembler.errors import RecipeError
 from assembler.recipe.lint import warnings
 from assembler.recipe.load import Origin, Parsed, from_tree
-from assembler.recipe.model import Recipe
+from assembler.recipe.recipe import Recipe
 from tests.recipe.test_load import FULL
 from tests.recipe.writing import PRESETS
 

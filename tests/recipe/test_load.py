@@ -5,10 +5,18 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from assembler.errors import RecipeError
+from assembler.model.bootstrap import Bootstrap
 from assembler.model.budget import Budget, Growth
+from assembler.model.container import Container
 from assembler.model.run_config import Healthcheck, RunConfig
+from assembler.recipe.base import Base
+from assembler.recipe.files import File
+from assembler.recipe.images import Compression, Image
 from assembler.recipe.load import Origin, load
-from assembler.recipe.model import Base, Bootstrap, Compression, Container, File, Image, Prune, Recipe, Source, Step
+from assembler.recipe.prune import Prune
+from assembler.recipe.recipe import Recipe
+from assembler.recipe.sources import Source
+from assembler.recipe.steps import Step
 from tests.recipe.writing import PRESETS, SMALL, read, write
 
 SHA256 = "0123456789abcdef" * 4

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.recipe.document import SourceTable
-from assembler.recipe.sources import absolute_url, mount_path, source_name
+from assembler.recipe.sources import SourceTable, absolute_url, mount_path, source_name
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from assembler.errors import RecipeError
 from assembler.recipe.load import Origin, load
-from assembler.recipe.model import Recipe
+from assembler.recipe.recipe import Recipe
 
 PRESETS = ("apt", "docs", "python")
 

@@ -13,7 +13,8 @@ import pytest
 
 from assembler.commands.open_recipe import open_recipe
 from assembler.commands.plan import plan
-from assembler.recipe.model import File, Recipe
+from assembler.recipe.files import File
+from assembler.recipe.recipe import Recipe
 from assembler.recipe.schema import schema
 
 FOLDER = Path(__file__).parents[2] / "recipes"

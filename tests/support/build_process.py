@@ -15,6 +15,7 @@ from assembler.engine.connect import connect
 from assembler.engine.container import ContainerSpec
 from assembler.engine.info import Name
 from assembler.engine.step import Command
+from assembler.model.container import Container
 
 
 class Terminated(BaseException):
@@ -27,7 +28,7 @@ def terminate(number: int, frame: FrameType | None) -> None:
 
 def main(engine: str, image: str, build: str) -> None:
     signal.signal(signal.SIGTERM, terminate)
-    spec = ContainerSpec(image, build, network="none", scratch=(PurePosixPath("/scratch"),))
+    spec = ContainerSpec(image, build, Container(network="none", scratch=(PurePosixPath("/scratch"),)))
     try:
         with connect(cast(Name, engine)).session(spec) as session:
             session.run(Command("endless", ["/bin/sh", "-c", "echo started; sleep 1000"], {}),

@@ -1,0 +1,72 @@
+"""[[step]]: scripts and commands in the container."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from pydantic import Field
+
+from assembler.recipe.problems import Problems
+from assembler.recipe.rows import Row, columns, pairs
+from assembler.recipe.table import Table
+from assembler.recipe.values import ContainerPath, Duration, Environment, Script, Text
+
+
+class StepTable(Table):
+    """A script or command in the container."""
+
+    name: Text = Field(description="What reports call it.")
+    run: Script = Field(description="A script for the container's shell, or a list that is executed as it is.")
+    env: Environment = Field(default={}, description="Environment of this step, beside the container's.")
+    workdir: ContainerPath | None = Field(default=None, description="The directory to run in.")
+    user: Text | None = Field(default=None, description="user or user:group to run as.")
+    timeout: Duration | None = Field(default=None, description='"30m", "1h30m", or a number of seconds.')
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``argv`` is what is executed: a script is already wrapped in the container's shell."""
+
+    name: str
+    argv: tuple[str, ...]
+    script: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    workdir: PurePosixPath | None = None
+    user: str | None = None
+    timeout: float | None = None
+    """Seconds; None means as long as it takes."""
+
+
+def check(tables: Sequence[StepTable], problems: Problems) -> None:
+    problems.unique((("step", number, "name"), step.name) for number, step in enumerate(tables))
+
+
+def resolve(table: StepTable, shell: Sequence[str]) -> Step:
+    """``shell`` runs the scripts."""
+    script = table.run if isinstance(table.run, str) else None
+    return table.into(
+        Step,
+        argv=tuple(table.run) if script is None else (*shell, script),
+        script=script,
+        workdir=PurePosixPath(table.workdir) if table.workdir else None,
+    )
+
+
+def lines(number: int, step: Step) -> Iterator[str]:
+    """A title, what is special about the step, and its script as it will run."""
+    yield ""
+    yield f'step {number} "{step.name}"'
+    yield from columns(_rows(step))
+    for line in (step.script or "").strip("\n").splitlines():
+        yield f"    {line}".rstrip()
+
+
+def _rows(step: Step) -> Iterator[Row]:
+    yield "user", step.user or ""
+    yield "workdir", str(step.workdir or "")
+    yield "environment", pairs(step.env)
+    yield "timeout", f"{step.timeout:g} s" if step.timeout else ""
+    yield "execute", shlex.join(step.argv) if step.script is None else ""
