@@ -9,6 +9,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Final, Protocol
 
+from assembler.model.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,6 +19,8 @@ USUAL_WIDTH: Final = 80
 """Columns where there is no terminal, or one that does not say."""
 
 _BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+_OBEYED: Final = re.compile(r"[^\n\x20-\x7e]")
+"""In JSON: what a terminal may obey, and letters."""
 
 
 class Stream(Protocol):
@@ -25,22 +29,27 @@ class Stream(Protocol):
 
 
 def emit(text: str) -> None:
-    """``text`` and one line end; nothing for nothing."""
-    if text:
-        sys.stdout.write(text.rstrip("\n") + "\n")
-        sys.stdout.flush()
+    """``text`` and one line end; nothing for nothing. What a terminal would obey is escaped, wherever it comes from."""
+    _write(printable(text, keep="\n\t"))
 
 
 def emit_json(text: str) -> None:
-    """JSON is the same value in every encoding: characters that standard output may lack are escaped."""
-    if not sys.stdout.encoding.lower().startswith("utf"):
-        text = _BEYOND_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
-    emit(text)
+    """JSON is the same value with characters escaped: those that a terminal obeys, or that standard output may lack."""
+    knows_all = sys.stdout.encoding.lower().startswith("utf")
+    told = _OBEYED if knows_all else _BEYOND_ASCII
+    _write(told.sub(lambda match: match[0] if knows_all and match[0].isprintable() else json.dumps(match[0])[1:-1],
+                    text))  # fmt: skip
 
 
-def drawn(render: Callable[[int, bool], str]) -> str:
-    """What ``render(width, color)`` makes, for standard output."""
-    return render(width(), is_colored(sys.stdout))
+def emit_drawn(render: Callable[[int, bool], str]) -> None:
+    """What ``render(width, color)`` makes. Its colours are its own; of foreign names it lets nothing through."""
+    _write(render(width(), is_colored(sys.stdout)))
+
+
+def _write(text: str) -> None:
+    if text:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
 
 
 def width() -> int:

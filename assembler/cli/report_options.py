@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assembler.atomic_files import naming
-from assembler.cli.output import drawn, emit, emit_json
+from assembler.cli.output import emit, emit_drawn, emit_json
 from assembler.cli.shared_options import Json
 from assembler.errors import FileError, UsageError
 
@@ -67,7 +67,7 @@ class Faces:
         elif self.markdown:
             emit("\n".join(markdown(record, record.broken) for record in records))
         elif not quiet:
-            emit(drawn(table))
+            emit_drawn(table)
 
     def _refuse_files(self, records: Sequence[BuildRecord]) -> None:
         given = [name for name, file in (("--html", self.html), ("--svg", self.svg), ("--junit", self.junit)) if file]
@@ -97,7 +97,7 @@ class Faces:
         elif self.markdown:
             emit(markdown(record, record.broken))
         elif not quiet:
-            emit(drawn(table))
+            emit_drawn(table)
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from assembler.cli import shared_options
 from assembler.cli.budget_options import Limits
 from assembler.cli.last_build import last_build
 from assembler.cli.option_groups import takes_groups
-from assembler.cli.output import drawn, emit, emit_json
+from assembler.cli.output import emit_drawn, emit_json
 from assembler.cli.registry_options import Connection
 from assembler.cli.report_options import Faces
 from assembler.cli.shared_options import WHAT
@@ -114,7 +114,7 @@ def compare(
     if as_json:
         emit_json(comparison.model_dump_json(indent=1))
     else:
-        emit(drawn(lambda width, color: render_comparison(comparison, width, color)))
+        emit_drawn(lambda width, color: render_comparison(comparison, width, color))
 
 
 def _table(report: LayersReport) -> Callable[[int, bool], str]:

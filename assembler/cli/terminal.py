@@ -36,7 +36,7 @@ class Terminal:
         self._colors = output.is_colored(self._stream)
         self._bars = 0
         self._lock = threading.RLock()
-        self._heart = Heartbeat(self._line)
+        self._heart = Heartbeat(lambda text: self._line(_harmless(text)))
 
     def say(self, message: str) -> None:
         if not self._quiet:
@@ -58,7 +58,7 @@ class Terminal:
             with self._bar(label, total, unit) as bar:
                 yield _Bar(bar)
         else:
-            work = Work(_harmless(label), total, unit)
+            work = Work(label, total, unit)
             with self._heart.beside(work):
                 yield work
 

@@ -55,7 +55,6 @@ class _LayerCheck:
         self._note = notes.note
 
     def member(self, member: Member) -> None:
-        self._below.keep(member.name, member.linkname)
         if not member.name or not self._is_inside(member):
             return
         try:
@@ -106,6 +105,7 @@ class _LayerCheck:
             self._note("error", "a hard link to a directory", path)
         elif found is None or found.is_directory is None:
             self._links.append((path, target))
+            self._layer.keep(path, target)
 
     def _capability(self, member: Member, path: bytes) -> None:
         """A link's header must repeat its file's: see ``header.repeated``."""
@@ -116,6 +116,7 @@ class _LayerCheck:
             self._note("error", f"a hard link {what} its file's capabilities; engines disagree which it has", path)
         if known:
             self._capable[path] = known
+            self._layer.keep(path)
 
     def _is_blocked(self, path: bytes) -> bool:
         """Whether something above ``path`` is a file, or a symlink that this layer does not replace."""
@@ -142,6 +143,7 @@ class _LayerCheck:
         if hides in known:
             self._note("error", "a path stands in the layer twice", path)
         known[hides] = None
+        self._layer.keep(hides)
 
     def _form(self, member: Member) -> None:
         """How the header is written. ImageError where a number in it is none."""

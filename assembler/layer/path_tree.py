@@ -9,7 +9,8 @@ from assembler.errors import ImageError
 
 _MOST_NAMES: Final = 2_000_000
 _MOST_BYTES: Final = 256 << 20
-"""Names and their bytes, over all layers of an image. Far beyond real images; hostile ones are kept from the memory."""
+"""Names that are remembered, and their bytes, over all layers of an image: of a path its last part alone, for what is
+above it is remembered once. Far beyond real images; hostile ones are kept from the memory."""
 
 
 @dataclass(slots=True, eq=False)

@@ -11,6 +11,7 @@ from imagemaking import AMD64, add_image, add_layer, run
 
 from assembler.errors import ImageError
 from assembler.image import annotations as keys
+from assembler.image import strict_json
 from assembler.image.assemble import BaseImage, assemble, compose
 from assembler.image.config import NewLayer, Wishes, make_config
 from assembler.image.image import Image, parse_image, read_image
@@ -162,6 +163,30 @@ def test_a_manifest_with_a_key_twice_is_refused(layout: Layout) -> None:
     twice = add_image(layout, {"a": b""}).manifest_bytes.replace(b"{", b'{"layers":[],', 1)
     with pytest.raises(ImageError, match="twice"):
         read_image(layout, layout.put_bytes(media_types.OCI_MANIFEST, twice))
+
+
+def test_a_key_twice_among_many_is_found_in_linear_time() -> None:
+    """Three megabytes of keys held a process for over a minute. Here no more comparisons than keys are made."""
+    keys = [*map(Counting, range(5000)), Counting(4999)]
+    Counting.count = 0
+    with pytest.raises(ValueError, match="stands twice"):
+        strict_json._unique([(key, None) for key in keys])
+    assert Counting.count < 5 * len(keys)
+
+
+class Counting(str):
+    """A key that counts how often it was compared."""
+
+    count = 0
+
+    def __new__(cls, number: int) -> Counting:
+        return super().__new__(cls, f"key{number}")
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counting.count += 1
+        return str.__eq__(self, other)
 
 
 def test_a_huge_manifest_is_not_read(layout: Layout) -> None:

@@ -336,6 +336,15 @@ def test_deep_paths_take_little_memory() -> None:
     assert b"59/" + b"d/" * 1999 + b"f" in files and peak < 64 << 20
 
 
+def test_each_name_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million files are a million names: not two for each, nor those of their directories again."""
+    monkeypatch.setattr("assembler.layer.path_tree._MOST_NAMES", 50)
+    directory = entry("directory", D)
+    assert check(layer(directory, *(entry(f"directory/f{number}") for number in range(49)))) == []
+    links = (entry(f"l{number}", L, linkname="f") for number in range(49))
+    assert check(layer(entry("f"), *links)) == []
+
+
 def test_more_names_than_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("assembler.layer.path_tree._MOST_NAMES", 50)
     found = check(layer(*(entry(f"f{number}") for number in range(60))))
