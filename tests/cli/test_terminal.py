@@ -131,18 +131,24 @@ def test_one_entry_is_one(tmp_path: Path) -> None:
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Path:
-    """An mmdebstrap that says one word and then nothing for six seconds."""
+    """An mmdebstrap that says one word and then nothing more, until it is told to end."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "mmdebstrap"
-    program.write_text("#!/bin/sh\necho 'I: installing essential packages...' >&2\nsleep 6.5\nexit 1\n")
+    program.write_text("#!/bin/sh\ntrap 'exit 1' TERM\necho 'I: installing essential packages...' >&2\n"
+                       "sleep infinity & wait\n")  # fmt: skip
     program.chmod(0o755)
     (tmp_path / "slow.toml").write_text(SLOW)
     return tmp_path
 
 
 def test_a_long_silent_phase_shows_that_it_goes_on_in_a_log(slow: Path) -> None:
-    done = imgasm(slow, "build", slow / "slow.toml", PATH=f"{slow}/bin:{os.environ['PATH']}")
-    assert re.search(r"^mmdebstrap bookworm: 5 s, 1 lines?: I: installing essential packages...$", done.stderr, re.M)
+    with subprocess.Popen([IMGASM, "build", "slow.toml"], cwd=slow, stderr=subprocess.PIPE, text=True,
+                          env=surroundings(slow, PATH=f"{slow}/bin:{os.environ['PATH']}")) as process:  # fmt: skip
+        assert process.stderr is not None
+        told = re.compile(r"mmdebstrap bookworm: ([0-9]+) s, 1 lines?: I: installing essential packages...\n")
+        beat = next(filter(None, map(told.fullmatch, process.stderr)), None)
+        process.terminate()
+    assert beat and int(beat[1]) >= 5
 
 
 def test_a_long_silent_phase_has_a_clock_on_a_terminal(slow: Path) -> None:
@@ -152,7 +158,7 @@ def test_a_long_silent_phase_has_a_clock_on_a_terminal(slow: Path) -> None:
         os.close(terminal)
         seen = b""
         try:
-            while not re.search(rb"bookworm:? +00:03.*installing essential packages", seen):
+            while not re.search(rb"bookworm:? +00:(0[3-9]|[1-5][0-9]).*installing essential packages", seen):
                 seen += os.read(leader, 10_000)
         except OSError:
             pytest.fail(seen.decode())
@@ -169,8 +175,8 @@ def test_only_the_outermost_work_has_a_heartbeat() -> None:
         outer.advance(1_000_000)
         while len(told) < 2:
             time.sleep(0.01)
-    assert all(line.startswith("pushing: 0 s") for line in told)
-    assert told[-1] == "pushing: 0 s, 1.00 MB of 2.00 MB"
+    assert all(line.startswith("pushing: ") for line in told)
+    assert re.fullmatch("pushing: [0-9]+ s, 1.00 MB of 2.00 MB", told[-1])
     spoken = len(told)
     time.sleep(0.1)
     assert len(told) == spoken

@@ -46,7 +46,7 @@ def traces(engine: Engine) -> list[str]:
 def test_a_signal_takes_container_and_volume_away(engine: Engine, spec: ContainerSpec, number: signal.Signals) -> None:
     with build(engine, spec) as process:
         process.send_signal(number)
-        assert process.wait(timeout=20) == 99
+        assert process.wait() == 99
     assert traces(engine) == []
 
 
@@ -67,7 +67,7 @@ def test_clean_leaves_a_live_build_alone(engine: Engine, spec: ContainerSpec) ->
         assert cleaning.removed == ()
         assert [left.why for left in cleaning.kept] == [f"its owner, process {process.pid}, still runs"]
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+        process.wait()
 
 
 def test_clean_takes_another_machines_build_only_when_told(engine: Engine, spec: ContainerSpec) -> None:

@@ -43,26 +43,24 @@ def test_a_signal_just_before_a_wait_ends_a_silent_step(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(step, "select", Late)
     before = signal.signal(signal.SIGUSR1, stop)
-    began = time.monotonic()
     try:
         with pytest.raises(Stopped):
-            step.follow(["sleep", "20"], Lines(), None)
+            step.follow(["sleep", "infinity"], Lines(), None)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("timeout", [0.2, 1.3])
 def test_a_timeout_is_kept_to(timeout: float) -> None:
     began = time.monotonic()
     with pytest.raises(step.TimedOut):
-        step.follow(["sleep", "20"], Lines(), timeout)
-    assert timeout <= time.monotonic() - began < 15
+        step.follow(["sleep", "infinity"], Lines(), timeout)
+    assert timeout <= time.monotonic() - began
 
 
 def test_a_command_that_ends_in_time_has_its_status() -> None:
     lines = Lines()
-    assert step.follow(["sh", "-c", "echo one; sleep 1.2; echo two; exit 3"], lines, 10) == 3
+    assert step.follow(["sh", "-c", "echo one; sleep 1.2; echo two; exit 3"], lines, 600) == 3
     assert list(lines.tail) == ["one", "two"]
 
 

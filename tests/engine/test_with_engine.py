@@ -39,7 +39,7 @@ def traces(parent: Path) -> list[str]:
 
 def test_a_private_engine_lives_as_long_as_the_command(parent: Path) -> None:
     with start("docker info --format '{{.DockerRootDir}} {{.Driver}}'; exit 7", parent) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate()
     assert process.returncode == 7
     root, driver = output.split()
     assert Path(root).parent.parent == parent
@@ -53,7 +53,7 @@ def test_a_signal_reaches_the_command_which_may_clean_up(parent: Path, number: s
     with start(script, parent) as process:
         assert process.stdout is not None and process.stdout.readline() == "up\n"
         process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate()
     assert (process.returncode, output) == (9, "cleaned\n")
     assert traces(parent) == []
 
@@ -64,14 +64,14 @@ def test_what_a_kill_9_left_is_removed_by_the_next_one(parent: Path) -> None:
         process.kill()
     assert len(list(parent.iterdir())) == 1
     with start("true", parent) as process:
-        process.communicate(timeout=60)
+        process.communicate()
     assert traces(parent) == []
 
 
 def test_an_engine_that_answers_is_used(parent: Path) -> None:
     ask = "docker info --format '{{.DockerRootDir}}'"
     with start(f"{ask}; {SCRIPT} {ask}", parent) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate()
     outer, inner = output.split()
     assert outer == inner
 
@@ -79,7 +79,7 @@ def test_an_engine_that_answers_is_used(parent: Path) -> None:
 def test_podman_gets_settings_that_run(parent: Path) -> None:
     with start("podman run --rm --network none --rootfs /:O /bin/echo it runs", parent, IMGASM_ENGINE="podman",
                ) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate()
     assert (process.returncode, output) == (0, "it runs\n")
     assert traces(parent) == []
 

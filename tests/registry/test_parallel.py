@@ -36,11 +36,11 @@ def test_the_first_failure_stops_the_others_and_is_the_one_that_is_raised() -> N
 
     def waits() -> None:
         started.set()
-        assert stop.wait(10)
+        assert stop.wait(600)
         raise Cancelled("cancelled")
 
     def fails() -> None:
-        assert started.wait(10)
+        assert started.wait(600)
         raise ValueError("the first")
 
     with pytest.raises(ValueError, match="the first"):
@@ -49,17 +49,15 @@ def test_the_first_failure_stops_the_others_and_is_the_one_that_is_raised() -> N
 
 
 def test_ctrl_c_does_not_wait_for_a_registry_that_is_silent(faulty: FaultRegistry, tmp_path: Path) -> None:
-    faulty.faults.slow_commit = 20
+    faulty.faults.silence = answers = threading.Event()
     command = [sys.executable, "-c", _PUSH, faulty.host, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         while not any(seen.body for seen in faulty.seen if seen.method == "PUT"):
             real_time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        interrupted = real_time.monotonic()
-        _, errors = process.communicate(timeout=15)
-    faulty.faults.slow_commit = 0
+        _, errors = process.communicate()
+    answers.set()
     assert b"KeyboardInterrupt" in errors
-    assert real_time.monotonic() - interrupted < 5
 
 
 _PUSH = """

@@ -52,6 +52,8 @@ class Faults:
     keeps_partial: bool = False
     """After a cut the bytes stay and can be asked for (v3, zot, ACR); else the session is dead (2.8)."""
     slow_commit: float = 0.0
+    silence: threading.Event | None = None
+    """No blob is committed before that."""
     lose_commits: int = 0
     """So many commits succeed and are not answered."""
     range_style: Callable[[int, int], str | None] = lambda start, end: f"0-{max(end - 1, 0)}"
@@ -390,6 +392,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(400, "DIGEST_INVALID")
             return
         time.sleep(faults.slow_commit)
+        if faults.silence is not None:
+            faults.silence.wait()
         with self.registry.lock:
             self.registry.blobs[name, digest] = bytes(session.data)
             del self.registry.sessions[identifier]
