@@ -20,12 +20,12 @@ def given_values(
     """What the three options give by name; of one option the last wins."""
     plain = dict(_pair("--set", "VALUE", pair) for pair in pairs or ())
     named = [text.partition("=") for text in variables or ()]
-    environment = {name: environment.variable(variable or name) for name, _, variable in named}
+    set_env = {name: environment.variable(variable or name) for name, _, variable in named}
     contents = {name: _content(name, path) for name, path in (_pair("--set-file", "FILE", one) for one in files or ())}
-    for name, times in Counter(chain(plain, environment, contents)).items():
+    for name, times in Counter(chain(plain, set_env, contents)).items():
         if times > 1:
             raise UsageError(f"{name} is given in two ways", hint="Use one of --set, --set-env and --set-file for it.")
-    return {**plain, **environment, **contents}
+    return {**plain, **set_env, **contents}
 
 
 def _pair(option: str, what: str, text: str) -> tuple[str, str]:
