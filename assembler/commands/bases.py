@@ -1,39 +1,27 @@
 """What images stand on: the environment that the steps run in, and the images that new layers are stacked on.
 
-Everything that is not simply an engine's image becomes an OCI layout first: one made here by mmdebstrap or from a
-tarball lies in the cache, so the next build has it at once.
+Everything that is not simply an engine's image becomes an OCI layout first.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assembler.commands.base_files import tree_of
-from assembler.engine.bootstrap import make_rootfs
+from assembler.commands.make_base import BaseMaker
 from assembler.errors import ImageError, RegistryError
-from assembler.image.assemble import assemble, store_image
-from assembler.image.config import NewLayer, Wishes, diff_ids_of
+from assembler.image.assemble import store_image
+from assembler.image.config import diff_ids_of
 from assembler.image.image import Image
 from assembler.image.layout import Layout
-from assembler.image.pack_layer import pack
 from assembler.image.recompress import recode
-from assembler.image.rootfs_tarball import refuse_doubles
 from assembler.image.write_archive import write_archive
-from assembler.layer.compress import compressor
-from assembler.layer.decompress import decompress
-from assembler.layer.rootfs_platform import platform_of_rootfs
-from assembler.locks import work_directory
 from assembler.model.digest import Digest
 from assembler.model.place import Place, Store
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
-from assembler.model.run_config import RunConfig
-from assembler.model.secrets import without_userinfo
 from assembler.places.held_image import HeldImage
 from assembler.places.open import open_place
 from assembler.places.piped import streamed
@@ -47,18 +35,13 @@ if TYPE_CHECKING:
     from assembler.engine.client import Engine
     from assembler.image.layout_cache import LayoutCache
     from assembler.layer.read_tar import Readable
-    from assembler.model.bootstrap import Bootstrap
     from assembler.places.registries import Registries
     from assembler.places.world import World
     from assembler.recipe.base import Base
     from assembler.recipe.images import Image as Wanted
 
 _NAME: Final = "localhost/imgasm/base"
-_PATH: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _FAST: Final = "zstd"
-_MADE: Final = 2
-"""Part of the keys of what is made here. Another number when something else is made of the same words: what the former
-way left in a cache, perhaps broken, is not found again. 2: every path stands once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +68,7 @@ class Bases:
         self._cache = cache
         self._progress = world.progress
         self._policy = policy
+        self._maker = BaseMaker(cache, target, world.progress, policy.refresh)
         self._prepared: dict[object, tuple[Layout, Image]] = {}
         self._opened: dict[tuple[Reference | Place, Platform], HeldImage] = {}
         self._platform: Platform | None = None
@@ -255,8 +239,6 @@ class Bases:
         layout, image = self._cached(f"engine-{Digest.parse(identity).short}", reference, make)
         return self._held(layout, self._in_codec(layout, image, codec), Reference.parse(reference))
 
-    # -- made here -----------------------------------------------------------------------------------------------------
-
     def _prepare(self, base: Base) -> tuple[Layout, Image]:
         """A base that is no image of an engine or registry, as a layout."""
         if base not in self._prepared:
@@ -265,49 +247,11 @@ class Bases:
                 assert isinstance(below.store, Layout)
                 self._prepared[base] = below.store, below.image
             elif base.rootfs is not None:
-                self._prepared[base] = self._from_rootfs(base.rootfs)
+                self._prepared[base] = self._maker.of_tarball(base.rootfs)
             elif base.bootstrap is not None:
-                self._prepared[base] = self._bootstrapped(base.bootstrap)
+                self._prepared[base] = self._maker.bootstrapped(base.bootstrap)
             self.target.check(self._prepared[base][1].platform, _said(base))
         return self._prepared[base]
-
-    def _bootstrapped(self, wanted: Bootstrap) -> tuple[Layout, Image]:
-        architecture = wanted.architecture or self.target.foreign_architecture
-        wanted = replace(wanted, architecture=architecture)
-        platform = Platform.of_debian(architecture.partition(",")[0]) if architecture else self.target.wanted
-        self.target.check(platform, f"[base.bootstrap] architecture {architecture!r}")
-        public = {**asdict(wanted), "mirror": wanted.mirror and without_userinfo(wanted.mirror)}
-        key = hashlib.sha256(json.dumps(public, sort_keys=True).encode()).hexdigest()
-
-        def make(layout: Layout) -> Image:
-            self._progress.say(f"making a {wanted.suite} base with mmdebstrap")
-            with work_directory(self._cache.folder) as work:
-                tar = work.path / "rootfs.tar"
-                make_rootfs(wanted, tar, self._progress, inherit=(work.lock,))
-                with tar.open("rb") as stream:
-                    return self._of_rootfs(stream, layout, f"mmdebstrap {wanted.suite}", platform)
-
-        return self._cached(f"bootstrap-{_MADE}-{key[:32]}-{platform.slug}", f"the {wanted.suite} base", make)
-
-    def _from_rootfs(self, path: Path) -> tuple[Layout, Image]:
-        with path.open("rb") as file:
-            digest = Digest.of_file(file)
-
-        def make(layout: Layout) -> Image:
-            with path.open("rb") as file:
-                return self._of_rootfs(decompress(file), layout, f"rootfs {path.name}", self.target.wanted)
-
-        return self._cached(f"rootfs-{_MADE}-{digest.short}-{self.target.wanted.slug}", f"the base {path}", make)
-
-    def _of_rootfs(self, tar: Readable, layout: Layout, story: str, usual: Platform) -> Image:
-        """``usual`` is what it is for where nothing in it says."""
-        with self._progress.task("compressing the base") as task:
-            descriptor, diff_id = pack(tar, layout, compressor(_FAST), advance=task.advance)
-        with layout.open_blob(descriptor.digest) as blob:
-            refuse_doubles(decompress(blob), story)
-            blob.seek(0)
-            platform = platform_of_rootfs(decompress(blob)) or usual
-        return assemble(layout, None, NewLayer(descriptor, diff_id, story), Wishes(RunConfig(env=_PATH), platform))
 
     def _cached(self, key: str, what: str, make: Callable[[Layout], Image]) -> tuple[Layout, Image]:
         return self._cache.get(key, what, make, refresh=self._policy.refresh)

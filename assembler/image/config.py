@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError
+from assembler.image.run_config import run_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from assembler.image.run_config import RunConfig
     from assembler.model.descriptor import Descriptor
     from assembler.model.digest import Digest
     from assembler.model.platform import Platform
-    from assembler.model.run_config import Healthcheck, RunConfig
 
 Json = dict[str, Any]
 
@@ -57,7 +58,7 @@ def make_config(base: Json | None, layer: NewLayer, wishes: Wishes) -> Json:
     config.update(stamp)
     config["rootfs"] = {"type": "layers", "diff_ids": [*diff_ids, str(layer.diff_id)]}
     config["history"] = [*history, {**stamp, "created_by": layer.created_by}]
-    config["config"] = _run(config.get("config") or {}, wishes.run)
+    config["config"] = run_section(wishes.run, config.get("config") or {})
     return config
 
 
@@ -82,48 +83,3 @@ def _padded(history: list[Json], layers: int) -> list[Json]:
         raise ImageError(f"the base's history speaks of {-missing} layers more than it has",
                          hint="Its config is wrong: ask who made the base, or use another.")
     return [*history, *(dict(_UNRECORDED) for _ in range(missing))]
-
-
-def _run(base: Json, run: RunConfig) -> Json:
-    config = dict(base)
-    if run.entrypoint is not None:
-        config["Entrypoint"] = list(run.entrypoint)
-        config.pop("Cmd", None)
-    if run.cmd is not None:
-        config["Cmd"] = list(run.cmd)
-    if run.launcher:
-        config["Entrypoint"] = [*run.launcher, *(config.get("Entrypoint") or [])]
-    if run.env:
-        config["Env"] = _merged_env(config.get("Env") or [], run.env)
-    if run.labels:
-        config["Labels"] = {**(config.get("Labels") or {}), **run.labels}
-    for key, value in (("User", run.user), ("WorkingDir", run.workdir), ("StopSignal", run.stop_signal)):
-        if value is not None:
-            config[key] = value
-    ports = (port if "/" in port else f"{port}/tcp" for port in run.ports)
-    for key, names in (("ExposedPorts", ports), ("Volumes", iter(run.volumes))):
-        added: Json = {name: {} for name in names}
-        if added:
-            config[key] = {**(config.get(key) or {}), **added}
-    if run.healthcheck is not None:
-        config["Healthcheck"] = _healthcheck(run.healthcheck)
-    for key, words in (("Shell", run.shell), ("OnBuild", run.onbuild)):
-        if words:
-            config[key] = list(words)
-        elif words is not None:
-            config.pop(key, None)
-    return {key: value for key, value in config.items() if key not in ("Entrypoint", "Cmd") or value}
-
-
-def _healthcheck(check: Healthcheck) -> Json:
-    """docker-image-spec v1.3, HealthcheckConfig: nanoseconds, and nothing for what the engine decides."""
-    seconds = {"Interval": check.interval, "Timeout": check.timeout, "StartPeriod": check.start_period,
-               "StartInterval": check.start_interval}  # fmt: skip
-    times = {key: round(value * 1_000_000_000) for key, value in seconds.items() if value is not None}
-    return {"Test": list(check.test), **times, **({"Retries": check.retries} if check.retries is not None else {})}
-
-
-def _merged_env(base: list[str], added: dict[str, str]) -> list[str]:
-    """Variables keep the base's order; a new value stands where the old one stood."""
-    variables = dict(item.partition("=")[::2] for item in base)
-    return [f"{name}={value}" for name, value in {**variables, **added}.items()]

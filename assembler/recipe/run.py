@@ -10,12 +10,12 @@ import shlex
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from assembler.model.run_config import NO_HEALTHCHECK, Healthcheck, RunConfig
+from assembler.image.run_config import NO_HEALTHCHECK, Healthcheck, RunConfig
 from assembler.recipe.rows import Row, pairs
-from assembler.recipe.table import Table
-from assembler.recipe.values import ContainerPath, Duration, Environment, Port, Script, Signal, Text, fail
+from assembler.recipe.table import Shorthand, Table
+from assembler.recipe.values import VARIABLE, ContainerPath, Duration, Environment, Port, Script, Signal, Text, fail
 
 _OF_DOCKERFILES = frozenset({"FROM", "ONBUILD", "MAINTAINER"})
 
@@ -60,7 +60,7 @@ class RunTable(Table):
     ports: list[Port] = Field(default=[], description='Config.ExposedPorts: "8080", "53/udp".')
     volumes: list[ContainerPath] = Field(default=[], description="Config.Volumes.")
     stop_signal: Signal | None = Field(default=None, description="Config.StopSignal: SIGTERM.")
-    healthcheck: Annotated[HealthcheckTable | None, BeforeValidator(_none_alone)] = Field(
+    healthcheck: Annotated[HealthcheckTable, Shorthand(_none_alone, ({"const": "none"}, VARIABLE))] | None = Field(
         default=None, description='Config.Healthcheck, as a table; "none" takes the base\'s away. podman reads it only '
         "of images in Docker's form: imgasm push --docker.")
     shell: Annotated[list[Text], Field(min_length=1)] | None = Field(

@@ -44,6 +44,15 @@ def test_a_variable_may_stand_for_a_codec() -> None:
     jsonschema.validate(tomllib.loads(dedent(text)), schema())
 
 
+@pytest.mark.parametrize(("healthcheck", "right"), [
+    ('"none"', True), ('"{{ check }}"', True), ('{ test = "true" }', True), ('"nothing"', False), ("{}", False),
+])  # fmt: skip
+def test_a_healthcheck_is_a_table_or_none(healthcheck: str, right: bool) -> None:
+    recipe = tomllib.loads(dedent(f"{SMALL}    healthcheck = {healthcheck}\n"))
+
+    assert jsonschema.Draft202012Validator(schema()).is_valid(recipe) == right
+
+
 def test_presets_are_an_enumeration_with_a_sentence_each() -> None:
     items = schema()["$defs"]["PruneTable"]["properties"]["presets"]["items"]["anyOf"]
     assert {item["const"]: item["description"] for item in items[:-1]} == {
