@@ -12,13 +12,13 @@ from assembler.image.assemble import assemble
 from assembler.image.config import NewLayer, Wishes
 from assembler.image.pack_layer import pack
 from assembler.image.rootfs_tarball import refuse_doubles
-from assembler.image.run_config import RunConfig
 from assembler.layer.compress import compressor
 from assembler.layer.decompress import decompress
 from assembler.layer.rootfs_platform import platform_of_rootfs
 from assembler.locks import work_directory
 from assembler.model.digest import Digest
 from assembler.model.platform import Platform
+from assembler.model.run_config import RunConfig
 from assembler.model.secrets import without_userinfo
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError
-from assembler.image.run_config import run_section
+from assembler.model.run_config import run_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from assembler.image.run_config import RunConfig
     from assembler.model.descriptor import Descriptor
     from assembler.model.digest import Digest
     from assembler.model.platform import Platform
+    from assembler.model.run_config import RunConfig
 
 Json = dict[str, Any]
 

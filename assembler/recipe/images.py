@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, WithJsonSchema, model_validator
 
-from assembler.image.run_config import RunConfig
 from assembler.layer.codecs import CODECS, DEFAULT, CodecName
 from assembler.model.budget import Budget
 from assembler.model.place import Place
+from assembler.model.run_config import RunConfig
 from assembler.recipe import budgets, run
 from assembler.recipe.budgets import BudgetTable
 from assembler.recipe.problems import Problems

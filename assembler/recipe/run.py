@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from assembler.image.run_config import NO_HEALTHCHECK, Healthcheck, RunConfig
+from assembler.model.run_config import NO_HEALTHCHECK, Healthcheck, RunConfig
 from assembler.recipe.rows import Row, pairs
 from assembler.recipe.table import Shorthand, Table
 from assembler.recipe.values import VARIABLE, ContainerPath, Duration, Environment, Port, Script, Signal, Text, fail

@@ -16,11 +16,11 @@ from assembler.changeset.path_rules import Patterns
 from assembler.image.assemble import assemble
 from assembler.image.config import NewLayer, Wishes
 from assembler.image.layout import Layout
-from assembler.image.run_config import RunConfig
 from assembler.layer.compress import compressor
 from assembler.layer.write_layer import write_layer
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
+from assembler.model.run_config import RunConfig
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from assembler.image.assemble import BaseImage, assemble
 from assembler.image.config import NewLayer, Wishes
 from assembler.image.image import Image
 from assembler.image.layout import Layout
-from assembler.image.run_config import RunConfig
 from assembler.model import media_types
 from assembler.model.digest import Digest
 from assembler.model.platform import Platform
+from assembler.model.run_config import RunConfig
 
 AMD64 = Platform("linux", "amd64")
 

@@ -16,12 +16,12 @@ from assembler.image.assemble import BaseImage, assemble, compose
 from assembler.image.config import NewLayer, Wishes, make_config
 from assembler.image.image import Image, parse_image, read_image
 from assembler.image.layout import Layout
-from assembler.image.run_config import RunConfig
 from assembler.model import media_types
 from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.model.digest import Digest
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
+from assembler.model.run_config import RunConfig
 from tests.support.images import write_index
 
 LAYER = NewLayer(Descriptor(media_types.OCI_LAYER_ZSTD, Digest.of(b"blob"), 4), Digest.of(b"tar"), "imgasm build")

@@ -14,11 +14,11 @@ from assembler.image.config import NewLayer, Wishes
 from assembler.image.docker_types import as_docker
 from assembler.image.layout import Layout
 from assembler.image.manifests import blobs_of, closure
-from assembler.image.run_config import RunConfig
 from assembler.model import media_types
 from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.model.digest import Digest
 from assembler.model.reference import Reference
+from assembler.model.run_config import RunConfig
 from tests.image.imagemaking import AMD64, add_image, add_layer
 from tests.support.images import write_index
 

@@ -5,10 +5,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from assembler.errors import RecipeError
-from assembler.image.run_config import Healthcheck, RunConfig
 from assembler.model.bootstrap import Bootstrap
 from assembler.model.budget import Budget, Growth
 from assembler.model.container import Container
+from assembler.model.run_config import Healthcheck, RunConfig
 from assembler.recipe.base import Base
 from assembler.recipe.files import File
 from assembler.recipe.images import Compression, Image

@@ -10,12 +10,12 @@ from assembler.image.assemble import BaseImage, assemble
 from assembler.image.config import NewLayer, Wishes
 from assembler.image.layout import Layout
 from assembler.image.pack_layer import pack
-from assembler.image.run_config import RunConfig
 from assembler.image.write_archive import write_archive
 from assembler.layer.compress import compressor
 from assembler.model.digest import Digest
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
+from assembler.model.run_config import RunConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
