@@ -16,7 +16,7 @@ from assembler.version import __version__
 
 if TYPE_CHECKING:
     from assembler.api import build, load_recipe, open_image, put_image, size_report
-    from assembler.commands.build import BuildOptions
+    from assembler.commands.job import BuildOptions
     from assembler.errors import (
         BudgetExceeded,
         ChangesetError,

@@ -21,7 +21,7 @@ from assembler.model.platform import Platform
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from assembler.commands.build import BuildOptions
+    from assembler.commands.job import BuildOptions
     from assembler.model.digest import Digest
     from assembler.places.held_image import HeldImage
     from assembler.places.put import PutOptions
@@ -71,7 +71,7 @@ def build(
     from assembler.commands.budget import raise_if_broken
 
     with own_errors():
-        record = use.build(recipe, Path(output), world, options or use.BuildOptions())
+        record = use.build(recipe, Path(output), world, options or BuildOptions())
     raise_if_broken(record)
     return record
 

@@ -25,7 +25,7 @@ _NAME_ONE: Final = "Name a build's directory"
 
 def begin(recipe: str, progress: Progress) -> str:
     """The id of a new build, which from here on is the last one of this directory, and has not succeeded."""
-    from assembler.commands.build import new_build_id
+    from assembler.commands.job import new_build_id
 
     build = new_build_id()
     try:

@@ -20,7 +20,7 @@ from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError, masked
 
 if TYPE_CHECKING:
-    from assembler.commands.build import BuildOptions
+    from assembler.commands.job import BuildOptions
 
 
 class WayName(StrEnum):
@@ -38,6 +38,9 @@ class Making:
         typer.Option(metavar="DIR", help="Where the OCI layout goes.", show_default="build/<name of the recipe>"),
     ] = None
     engine: shared_options.EngineOption = None
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run every step, although nothing changed since a former build.")
+    ] = False
     keep_container: Annotated[
         bool, typer.Option("--keep-container", help="Leave the container for a look inside; imgasm clean removes it.")
     ] = False
@@ -66,11 +69,12 @@ class Making:
     ] = None  # fmt: skip
 
     def build_options(self, build: str) -> BuildOptions:
-        from assembler.commands.build import BuildOptions
+        from assembler.commands.job import BuildOptions
 
         return BuildOptions(
             engine=shared_options.engine_name(self.engine),
             platform=shared_options.platform(self.platform),
+            cache=not self.no_cache,
             way=self.capture.value,
             created=self.created,
             refresh=self.refresh,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assembler.commands.base_files import tree_of
 from assembler.commands.make_base import BaseMaker
@@ -86,6 +86,21 @@ class Bases:
         else:
             self.whole(base)
         return self.platform
+
+    def config(self, base: Base) -> dict[str, Any] | None:
+        """The config of what :meth:`resolve` gives, with nothing brought to an engine; None: nobody can know."""
+        if base.image is None:
+            config = self._prepare(base)[1].config
+        elif self._engine is not None and (known := self._engine.images.find(base.image)) is not None:
+            config = self._engine.images.config(known)
+        else:
+            try:
+                reference = Reference.parse(base.image).with_default_tag()
+                config = self._in_registry(reference, self.world.registries.impatient()).image.config
+            except (RegistryError, ImageError):
+                return None
+        self._platform = self.target.check(Platform.of_config(config), base.image or _said(base))
+        return config
 
     def environment(self, base: Base, engine: Engine) -> str:
         """The engine's id of the image that the container is started from."""

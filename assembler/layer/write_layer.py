@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from assembler.layer.entry import Entry
     from assembler.model.node import Content
 
+LAYER_FORMAT: Final = 1
+"""Another number when the same tree and wishes make other bytes: what stands from before is something else then."""
+
 CHUNK: Final = 1 << 20
 _AHEAD: Final = 8
 """Chunks that a stage can be behind."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
+from assembler.model.inputs import Inputs
 from assembler.model.size import human
 from assembler.model.step_usage import StepUsage
 from assembler.report.dockerfile_cost import DockerfileCost, LastStage
@@ -155,6 +156,8 @@ class BuildRecord(Part):
     recipe: RecipeName
     vars: dict[str, str] = Field(default_factory=dict)
     engine: EngineName | None = None
+    inputs: Inputs | None = None
+    """What all of this came from, as digests."""
     steps: tuple[StepUsage, ...] = ()
     discarded: tuple[Discard, ...] = ()
     prune: tuple[PruneRule, ...] = ()

@@ -1,0 +1,73 @@
+"""One build: the recipe, what is wanted of it, and where it all happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from assembler.commands.target_platform import Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assembler.commands.capture_container import Way
+    from assembler.engine.client import Engine
+    from assembler.model.place import EngineName
+    from assembler.model.platform import Platform
+    from assembler.places.world import World
+    from assembler.recipe.recipe import Recipe
+
+
+def new_build_id() -> str:
+    """Tells a build's container from all others."""
+    return token_hex(6)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How a recipe is built.
+
+    ``engine``          ``docker`` or ``podman``; by default the world's
+    ``platform``        what a build without steps is for; a base for another one is refused
+    ``cache``           lets what former builds have made stand, where nothing changed that it came from
+    ``way``             how the container's files are read: in place (``overlay``), out of two exports (``export``), or
+                        in place where that can be (``auto``)
+    ``created``         dates the images, and wins over the recipe: RFC 3339, ``source_date_epoch`` or ``now``
+    ``refresh``         gets the base anew although the engine or the cache has it
+    ``inspect_base``    reads the layers of bases that are in a registry, to leave out what they have
+    ``verify``          proves each layer while the container is still there
+    ``keep_container``  leaves the container in the engine
+    ``build``           names this build towards the engine, which must not know another one of that name
+    """
+
+    engine: EngineName | None = None
+    platform: Platform | None = None
+    cache: bool = True
+    way: Way = "auto"
+    created: str | None = None
+    refresh: bool = False
+    inspect_base: bool = False
+    verify: bool = False
+    keep_container: bool = False
+    build: str = field(default_factory=new_build_id)
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether a former build can be what is asked for: not where something is wanted of the container itself."""
+        return self.cache and not (self.refresh or self.verify or self.keep_container)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One build. ``engine`` is None for a recipe that :func:`needs_engine` none."""
+
+    recipe: Recipe
+    engine: Engine | None
+    output: Path
+    world: World
+    options: BuildOptions
+
+    def target(self) -> Target:
+        here = self.world.platform
+        return Target(here, self.engine.info.platform if self.engine else here, self.options.platform)
