@@ -26,7 +26,7 @@ _OWNED: Final = ".owned"
 _FILE: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
-class Work(NamedTuple):
+class WorkDirectory(NamedTuple):
     """``lock`` is the descriptor that says that somebody is at work; a child that inherits it is, too."""
 
     path: Path
@@ -102,7 +102,7 @@ def lock(descriptor: int, path: Path, *, wait: bool = True, shared: bool = False
 
 
 @contextmanager
-def work_directory(folder: Path) -> Iterator[Work]:
+def work_directory(folder: Path) -> Iterator[WorkDirectory]:
     """A new directory in ``folder``, which is made if need be; it is removed at the end.
 
     What killed processes left there in such directories is removed before and after: children of theirs may have been
@@ -115,7 +115,7 @@ def work_directory(folder: Path) -> Iterator[Work]:
         descriptor = os.open(path / _OWNED, _FILE, 0o600)
         lock(descriptor, path)
     try:
-        yield Work(path, descriptor)
+        yield WorkDirectory(path, descriptor)
     finally:
         _remove(path)
         os.close(descriptor)

@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from assembler.changeset import overlay_tree, tar_tree
-from assembler.changeset.diff import Changeset, differs, stack
-from assembler.changeset.overlay_tree import OverlayTree, Unreadable, path_too_long
+from assembler.changeset.diff import Changeset, diff, differs
+from assembler.changeset.overlay_tree import OverlayTree, UnreadableOverlay, path_too_long
 from assembler.changeset.path_rules import Patterns, Rules
 from assembler.changeset.paths_below import Targets, there_already
 from assembler.changeset.prove import Proof, disproved, prove
 from assembler.changeset.prove_paths import Places
 from assembler.changeset.prove_rest import overlooked
-from assembler.changeset.tar_tree import Part, TarTree, is_directory
-from assembler.changeset.tree import Finding, Tree
+from assembler.changeset.tar_tree import TarTree, Volume, is_directory
+from assembler.changeset.tree import PathFinding, Tree
 from assembler.changeset.wanted import Pruned, Wish, ours, selection, wish
 from assembler.model.node import shown
 
@@ -57,7 +57,7 @@ class Result:
     pruned: dict[Rule, Pruned]
     idle: tuple[Rule, ...]
     removed: tuple[bytes, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[PathFinding, ...]
 
 
 def of_overlay(
@@ -77,7 +77,7 @@ def of_overlay(
     try:
         found = dict(overlay_tree.candidates(final, base))
     except OSError as error:
-        raise Unreadable(f"{shown(os.fsencode(error.filename or upper))}: {error.strerror}") from error
+        raise UnreadableOverlay(f"{shown(os.fsencode(error.filename or upper))}: {error.strerror}") from error
     if metacopy:
         for path in found:
             final.content(path)
@@ -100,7 +100,7 @@ def of_exports(
     ``also`` are the globs of what images take from the container whether the base has it or not.
     """
     base_tree, final_tree, mounts = TarTree(), TarTree(), frozenset(mounts)
-    parts = {path: Part(path, mounts - {path}) if path else None for path in final}
+    parts = {path: Volume(path, mounts - {path}) if path else None for path in final}
     with base() as stream:
         base_tree.read_export(stream)
     also = also.led(base_tree)  # the container's own links go by too late; if they differ, ``fetch`` has more to do
@@ -158,7 +158,7 @@ def changeset(capture: Capture, onto: Tree | None, patterns: Patterns, *, clamp:
     target = capture.base if onto is None else onto
     prune, keep = patterns.led(capture.final)
     wishes = _wishes(capture, onto, prune, keep)
-    changes = stack(wishes.nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
+    changes = diff(wishes.nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
     told = wishes.findings | _told(capture, wishes, changes) | _of_root(capture)
     removed = tuple(sorted(path for path, node in wishes.nodes.items() if node is None))
     idle = [rule for rule, alone in keep.each() if rule not in wishes.kept and not any(map(alone.match, wishes.nodes))]
@@ -211,7 +211,7 @@ def _changes(capture: Capture) -> Iterator[tuple[bytes, Node | None]]:
             yield path, node
 
 
-def _told(capture: Capture, wishes: Wish, changes: Changeset) -> set[Finding]:
+def _told(capture: Capture, wishes: Wish, changes: Changeset) -> set[PathFinding]:
     """Findings about what is in the layer, and about what the steps changed in vain: the layer can't carry it."""
     written, below = changes.entries.sources(), capture.base.findings()
     return {
@@ -221,10 +221,10 @@ def _told(capture: Capture, wishes: Wish, changes: Changeset) -> set[Finding]:
     }  # fmt: skip
 
 
-def _of_root(capture: Capture) -> set[Finding]:
+def _of_root(capture: Capture) -> set[PathFinding]:
     """Engines disagree about a layer's entry for the root, so no layer has one (``stack._exposed_parents``)."""
     was, now = capture.base.node(b""), capture.final.node(b"")
     if was is None or now is None or now.same_but_time(was):
         return set()
     what = "the root directory's new owner, mode or attributes are not in the layer: most engines would ignore them"
-    return {Finding(b"", what)}
+    return {PathFinding(b"", what)}

@@ -41,7 +41,7 @@ class _Difference:
     linked: list[bytes] = field(default_factory=list)
 
 
-def stack(
+def diff(
     wishes: Mapping[bytes, Node | None], final: Tree, onto: Tree, *, foreign: bool, clamp: int | None = None
 ) -> Changeset:
     """Compares ``wishes`` (paths of ``final``) with ``onto`` and returns what must be written.

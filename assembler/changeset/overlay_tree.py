@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.changeset import xattrs
-from assembler.changeset.tree import LARGE, Finding, Tree, ancestors, file_digest, parent
+from assembler.changeset.tree import LARGE, PathFinding, Tree, ancestors, file_digest, parent
 from assembler.errors import ChangesetError
 from assembler.model.node import Content, Kind, Node, shown
 from assembler.model.size import human
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from assembler.model.node import Xattrs
 
-class Unreadable(ChangesetError):
+class UnreadableOverlay(ChangesetError):
     """These overlay directories don't tell the whole tree."""
 
 
@@ -60,7 +60,7 @@ class OverlayTree(Tree):
         self._stacks: dict[bytes, tuple[tuple[int, bytes], ...]] = {b"": tuple(enumerate(self._roots))}
         self._links: dict[int, dict[tuple[int, int], list[bytes]]] = {}
         self._groups: dict[tuple[int, int, int], frozenset[bytes]] = {}
-        self._findings: set[Finding] = set()
+        self._findings: set[PathFinding] = set()
         self._is_walked = False
         self._hollow: set[bytes] = set()
         """Files whose data lie below (metacopy), as far as they were looked at: all of the top once it is walked."""
@@ -116,7 +116,7 @@ class OverlayTree(Tree):
             self._groups[key] = frozenset(name for name in names if self._layer_of(name) == inode.layer)
         return self._groups[key]
 
-    def findings(self) -> frozenset[Finding]:
+    def findings(self) -> frozenset[PathFinding]:
         return frozenset(self._findings)
 
     def is_merged(self, path: bytes) -> bool:
@@ -195,7 +195,7 @@ class OverlayTree(Tree):
                 return  # a file or whiteout hides everything below it
             yield layer, file
             if _xattr(file, self._redirect_name) is not None:
-                raise Unreadable(f"a renamed directory (redirect_dir) at {os.fsdecode(path)!r}")
+                raise UnreadableOverlay(f"a renamed directory (redirect_dir) at {os.fsdecode(path)!r}")
             if _xattr(file, self._opaque_name) == b"y":
                 return
 
@@ -213,22 +213,22 @@ class OverlayTree(Tree):
         found = self._xattrs(file, names, path) if names else ()
         if status.st_size > LARGE and _is_sparse(status) and path not in self._hollow:
             what = f"is sparse: {human(status.st_blocks * 512)} on disk, but {human(status.st_size)} in the layer"
-            self._findings.add(Finding(path, what, of_content=True))
+            self._findings.add(PathFinding(path, what, of_content=True))
         return Node.from_stat(status, os.readlink(file) if stat.S_ISLNK(status.st_mode) else b"", found)
 
     def _xattrs(self, file: bytes, names: list[str], path: bytes) -> Xattrs:
         if self._index_name in names:
-            raise Unreadable(f"hard links across directories (index=on) at {os.fsdecode(path)!r}")
+            raise UnreadableOverlay(f"hard links across directories (index=on) at {os.fsdecode(path)!r}")
         if self._metacopy_name in names:
             self._hollow.add(path)
         found = ((os.fsencode(name), os.getxattr(file, name, follow_symlinks=False)) for name in names)
-        return xattrs.normal(found, lambda what: self._findings.add(Finding(path, what)), self._private.encode())
+        return xattrs.normal(found, lambda what: self._findings.add(PathFinding(path, what)), self._private.encode())
 
     def _data(self, inode: _Inode, path: bytes) -> bytes:
         """The file that holds the bytes: with metacopy a copied-up file has only metadata, its bytes stayed below."""
         while _xattr(inode.file, self._metacopy_name) is not None:
             if _xattr(inode.file, self._redirect_name) is not None:
-                raise Unreadable(f"a renamed file without data (metacopy) at {os.fsdecode(path)!r}")
+                raise UnreadableOverlay(f"a renamed file without data (metacopy) at {os.fsdecode(path)!r}")
             name = path.rpartition(b"/")[2]
             for layer, real in self._stack(parent(path)):
                 file = real + b"/" + name
@@ -236,7 +236,7 @@ class OverlayTree(Tree):
                     inode = _Inode(file, layer, os.lstat(file))
                     break
             else:
-                raise Unreadable(f"a file without data (metacopy) at {os.fsdecode(path)!r}")
+                raise UnreadableOverlay(f"a file without data (metacopy) at {os.fsdecode(path)!r}")
         return inode.file
 
     def _link_map(self, layer: int) -> dict[tuple[int, int], list[bytes]]:

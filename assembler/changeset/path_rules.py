@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from assembler.changeset.symlinks import Way, ways
+from assembler.changeset.symlinks import ResolvedGlob, resolved_globs
 from assembler.model.globs import is_wild, parts_of, translate
 from assembler.model.node import Kind
 from assembler.model.prune_presets import PRESETS
@@ -31,13 +31,14 @@ class Rules:
     ``links`` are symbolic links that match for nothing but that a pattern goes through them (``led``).
     """
 
-    def __init__(self, rules: Iterable[Rule], led: Sequence[Sequence[Way]] | None = None) -> None:
+    def __init__(self, rules: Iterable[Rule], led: Sequence[Sequence[ResolvedGlob]] | None = None) -> None:
         self.rules = tuple(rules)
-        self._ways = led if led is not None else [(Way(rule.pattern),) for rule in self.rules]
+        self._ways = led if led is not None else [(ResolvedGlob(rule.pattern),) for rule in self.rules]
         groups = (b"(%s)" % b"|".join(map(_expression, each)) for each in self._ways)
         self._expression = re.compile(b"|".join(groups), re.DOTALL) if self.rules else None
         links = {link for each in self._ways for way in each for link in way.links}
-        plain = Rules(self.rules, [[Way(way.pattern) for way in each] for each in self._ways]) if links else self
+        without_links = [[ResolvedGlob(way.pattern) for way in each] for each in self._ways]
+        plain = Rules(self.rules, without_links) if links else self
         self.links = frozenset(link for link in links if plain.match(link) is None)
 
     @classmethod
@@ -98,14 +99,14 @@ class Patterns(NamedTuple):
         return Patterns(self.prune.led(container), self.keep.led(container, keeps_links=True))
 
 
-def _led(rule: Rule, tree: Tree, *, keeps_links: bool) -> Iterator[Way]:
-    for way in ways(rule.pattern, tree):
-        without = Way(way.pattern)
+def _led(rule: Rule, tree: Tree, *, keeps_links: bool) -> Iterator[ResolvedGlob]:
+    for way in resolved_globs(rule.pattern, tree):
+        without = ResolvedGlob(way.pattern)
         is_kept = keeps_links and way.links and Rules([rule], [[without]]).first(tree) is not None
         yield way if is_kept else without
 
 
-def _expression(way: Way) -> bytes:
+def _expression(way: ResolvedGlob) -> bytes:
     links = b"|".join(re.escape(link) for link in way.links)
     return translate(way.pattern) + (rb"|(?:%s)\Z" % links if links else b"")
 

@@ -60,14 +60,14 @@ def place_of(path: bytes, tree: Tree) -> bytes | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ResolvedGlob:
     """``pattern`` as it is to be matched; ``links`` are the symbolic links that were gone through to come to it."""
 
     pattern: str
     links: tuple[bytes, ...] = ()
 
 
-def ways(pattern: str, tree: Tree) -> list[Way]:
+def resolved_globs(pattern: str, tree: Tree) -> list[ResolvedGlob]:
     """Where a glob's matches really are: ``/lib/modules/*`` is ``/usr/lib/modules/*`` as well where /lib leads there.
 
     As in a shell, every part but the last goes through links to directories, ``**`` goes through none, and the last
@@ -77,7 +77,7 @@ def ways(pattern: str, tree: Tree) -> list[Way]:
     parts = parts_of(pattern)
     if parts and pattern.endswith("/") and parts[-1] != b"**":
         parts.append(b".")
-    found: list[Way] = []
+    found: list[ResolvedGlob] = []
     pending = [_Walk(b"", tuple(_Part(part, is_wild(part)) for part in reversed(parts)), is_new=True)]
     while pending:
         walk = pending.pop()
@@ -111,9 +111,9 @@ class _Walk(NamedTuple):
     def is_in_target(self) -> bool:
         return bool(self.ahead) and self.ahead[-1].is_wild is None
 
-    def way(self) -> Way:
+    def way(self) -> ResolvedGlob:
         parts = [part.text for part in reversed(self.ahead) if part.text != b"."]
-        return Way(os.fsdecode(b"/" + b"/".join([*filter(None, [escaped(self.at)]), *parts])), self.links)
+        return ResolvedGlob(os.fsdecode(b"/" + b"/".join([*filter(None, [escaped(self.at)]), *parts])), self.links)
 
     def onward(self, tree: Tree) -> Iterator[_Walk]:
         """The same, farther by one part: to each directory that it names, and into each link."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from assembler.changeset import xattrs
-from assembler.changeset.tree import LARGE, Finding, Tree, ancestors, parent
+from assembler.changeset.tree import LARGE, PathFinding, Tree, ancestors, parent
 from assembler.errors import ChangesetError, ImageError
 from assembler.layer.entry import hidden_by
 from assembler.layer.read_tar import Readable, read_tar
@@ -33,7 +33,7 @@ _IMPLICIT = Node(Kind.DIRECTORY, 0o755)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Volume:
     """A directory of the rootfs that has an archive of its own: a volume. What is mounted in it is no part of it."""
 
     directory: bytes
@@ -63,7 +63,7 @@ class TarTree(Tree):
         self._groups: dict[bytes, set[bytes]] = {}
         self._first: dict[bytes, bytes] = {}
         """For the name of a hard link, the one that came with the content, which may be another file's by now."""
-        self._findings: set[Finding] = set()
+        self._findings: set[PathFinding] = set()
         self.fetch: Callable[[frozenset[bytes]], None] | None = None
         """Reads the stream once more, for contents that nobody could know to be needed when they went by."""
 
@@ -110,7 +110,7 @@ class TarTree(Tree):
                 self._groups.update(dict.fromkeys(group, own))
                 self._nodes.update({name: self._nodes[name]._replace(linked=True) for name in group})
 
-    def findings(self) -> frozenset[Finding]:
+    def findings(self) -> frozenset[PathFinding]:
         return frozenset(self._findings)
 
     def paths(self) -> Iterator[bytes]:
@@ -121,7 +121,7 @@ class TarTree(Tree):
         stream: Readable,
         spool: BinaryIO | None = None,
         wanted: Wanted = lambda path, node, digest: True,
-        part: Part | None = None,
+        part: Volume | None = None,
     ) -> None:
         """Takes in a whole rootfs, or ``part`` in the place of what it had there.
 
@@ -133,7 +133,7 @@ class TarTree(Tree):
             self._add(member, spool, wanted)
 
     def read_contents(
-        self, stream: Readable, spool: BinaryIO, paths: frozenset[bytes], part: Part | None = None
+        self, stream: Readable, spool: BinaryIO, paths: frozenset[bytes], part: Volume | None = None
     ) -> None:
         """Goes through a stream again, only for the contents of ``paths`` that are what the tree has."""
         wanted: dict[bytes, list[bytes]] = {}
@@ -190,7 +190,7 @@ class TarTree(Tree):
                 spool.write(chunk)
         if empty * 2 > member.size > LARGE:
             what = f"is mostly empty: {human(member.size - empty)} of data, but {human(member.size)} in the layer"
-            self._findings.add(Finding(path, what, of_content=True))
+            self._findings.add(PathFinding(path, what, of_content=True))
         self._digests[path] = digest.digest()
         if spool and wanted and member.size:
             if wanted(path, self._nodes[path], digest.digest()):
@@ -199,7 +199,7 @@ class TarTree(Tree):
                 spool.seek(offset)
 
     def _policed(self, path: bytes, node: Node) -> Node:
-        kept = xattrs.normal(node.xattrs, lambda what: self._findings.add(Finding(path, what)))
+        kept = xattrs.normal(node.xattrs, lambda what: self._findings.add(PathFinding(path, what)))
         return node if kept == node.xattrs else node._replace(xattrs=kept)
 
     def _put(self, path: bytes, node: Node) -> None:

@@ -24,7 +24,7 @@ LARGE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Finding:
+class PathFinding:
     """Something about ``path`` that a layer can't carry, or that its user should know.
 
     ``of_content`` says that it matters only where the layer holds the file's bytes.
@@ -60,7 +60,7 @@ class Tree(ABC):
     def prepare(self, paths: Iterable[bytes]) -> None:  # noqa: B027  # most trees need no preparation
         """Told once, before ``content`` is asked for: the regular files whose bytes a layer will hold."""
 
-    def findings(self) -> frozenset[Finding]:
+    def findings(self) -> frozenset[PathFinding]:
         """What had to be left out of the nodes that were looked at so far."""
         return frozenset()
 

@@ -29,14 +29,14 @@ _SHOWN: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
+class UnmatchedPattern:
     """A pattern that the container has nothing for, and ``why`` it has none: the end of a sentence about it."""
 
     pattern: str
     why: str
 
 
-def absent(capture: Capture, prune: Rules, keep: Rules, *, on_own_base: bool) -> Iterator[Absent]:
+def unmatched_patterns(capture: Capture, prune: Rules, keep: Rules, *, on_own_base: bool) -> Iterator[UnmatchedPattern]:
     """The patterns of ``keep`` that no path of the container matches which an image can have.
 
     A directory is something, and so is what the steps left as the base has it. ``on_own_base`` says that the image is
@@ -58,7 +58,7 @@ def absent(capture: Capture, prune: Rules, keep: Rules, *, on_own_base: bool) ->
         else:
             gone = (path for path, node in capture.candidates.items() if node is None and alone.match(path))
             if not (on_own_base and any(not prune.match(path) for path in gone)):
-                yield Absent(rule.pattern, _why(rule, prune, pruned, stub, capture))
+                yield UnmatchedPattern(rule.pattern, _why(rule, prune, pruned, stub, capture))
 
 
 def _why(rule: Rule, prune: Rules, pruned: bytes | None, stub: bytes | None, capture: Capture) -> str:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from assembler.changeset.tree import Finding, ancestors
+from assembler.changeset.tree import PathFinding, ancestors
 from assembler.errors import ChangesetError
 from assembler.layer.entry import WHITEOUT_PREFIX
 from assembler.layer.tar_header import is_storable
@@ -48,7 +48,7 @@ class Wish:
     nodes: dict[bytes, Node | None] = field(default_factory=dict)
     kept: set[Rule] = field(default_factory=set)
     pruned: dict[Rule, Pruned] = field(default_factory=dict)
-    findings: set[Finding] = field(default_factory=set)
+    findings: set[PathFinding] = field(default_factory=set)
 
 
 def wish(
@@ -138,9 +138,9 @@ def _is_storable(path: bytes, node: Node, result: Wish) -> bool:
             hint="Rename it in a step, or prune it.",
         )
     if node.kind is Kind.SOCKET:
-        result.findings.add(Finding(path, "a socket, which tar can't hold, is not in the layer"))
+        result.findings.add(PathFinding(path, "a socket, which tar can't hold, is not in the layer"))
     elif node.kind is Kind.CHARACTER and node.device == (0, 0):
-        result.findings.add(Finding(path, "a device 0:0, which means a removal to overlays, is not in the layer"))
+        result.findings.add(PathFinding(path, "a device 0:0, which means a removal to overlays, is not in the layer"))
     else:
         return True
     return False

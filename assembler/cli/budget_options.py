@@ -17,7 +17,7 @@ def _limit(option: str, what: str) -> object:
 
 
 @dataclass(frozen=True)
-class Limits:
+class BudgetOptions:
     """What an image may weigh."""
 
     max_layer: Annotated[str | None, _limit("--max-layer", "the layer, compressed,")] = None

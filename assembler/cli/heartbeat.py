@@ -16,7 +16,7 @@ _SELDOM: Final = 60.0
 """Seconds."""
 
 
-class Work:
+class RunningTask:
     """A :class:`assembler.progress.Task` that remembers how far it is."""
 
     def __init__(self, label: str, total: int | None, unit: str) -> None:
@@ -54,7 +54,7 @@ class Heartbeat:
         self._lock = threading.Lock()
 
     @contextmanager
-    def beside(self, work: Work) -> Iterator[None]:
+    def beside(self, work: RunningTask) -> Iterator[None]:
         over = threading.Event()
         if self._count(1) == 1:
             threading.Thread(target=self._beat, args=(work, over), daemon=True).start()
@@ -69,7 +69,7 @@ class Heartbeat:
             self._works += more
             return self._works
 
-    def _beat(self, work: Work, over: threading.Event) -> None:
+    def _beat(self, work: RunningTask, over: threading.Event) -> None:
         pause = self._first
         while not over.wait(pause):
             self._tell(str(work))

@@ -14,7 +14,7 @@ from assembler.cli import budget_options, shared_options
 from assembler.cli.last_build import last_build
 from assembler.cli.option_groups import takes_groups
 from assembler.cli.output import emit, emit_json
-from assembler.cli.registry_options import Connection
+from assembler.cli.registry_options import RegistryOptions
 from assembler.cli.shared_options import ImageChoice, Printing
 from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError
@@ -90,7 +90,7 @@ def push(
         typer.Argument(metavar="DEST", help="A reference. By default the one that the recipe gives each image."),
     ] = None,
     pushing: Pushing,
-    connection: Connection,
+    connection: RegistryOptions,
     printing: Printing,
 ) -> None:
     """Put a build's images into a registry. What the registry has already is not sent again.
@@ -123,7 +123,7 @@ def load(
     build: ImageChoice,
     engine: shared_options.EngineOption = None,
     copy_base_layers: shared_options.CopyBaseLayers = False,
-    connection: Connection,
+    connection: RegistryOptions,
     printing: Printing,
 ) -> None:
     """Load a build's images into the local Docker or podman.
@@ -151,7 +151,7 @@ def verify(
         str | None,
         typer.Option(metavar="OS/ARCH", help="One image of an index in a registry. By default all of them."),
     ] = None,
-    connection: Connection,
+    connection: RegistryOptions,
     printing: Printing,
 ) -> None:
     """Check an image: every blob's digest, every document against the image-spec, every header of its tars.
@@ -180,7 +180,7 @@ def copy(
     source: Annotated[str, typer.Argument(metavar="SRC", help="Where an image is.")],
     target: Annotated[str, typer.Argument(metavar="DST", help="Where it shall be.")],
     copying: Copying,
-    connection: Connection,
+    connection: RegistryOptions,
     printing: Printing,
 ) -> None:
     """Copy an image between registries, OCI layouts, archives and engines. Digests stay wherever blobs do.

@@ -13,8 +13,8 @@ import typer
 from assembler.cli import environment, last_build, shared_options
 from assembler.cli.option_groups import takes_groups
 from assembler.cli.output import emit, emit_json
-from assembler.cli.registry_options import Connection
-from assembler.cli.report_options import Faces
+from assembler.cli.registry_options import RegistryOptions
+from assembler.cli.report_options import ReportOptions
 from assembler.cli.shared_options import Loudness, RecipeChoice
 from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError, masked
@@ -93,8 +93,8 @@ def register(app: typer.Typer) -> None:
 def build(
     recipe: RecipeChoice,
     making: Making,
-    faces: Faces,
-    connection: Connection,
+    faces: ReportOptions,
+    connection: RegistryOptions,
     loudness: Loudness,
 ) -> None:
     """Run the recipe's steps in one container, and write each of its images with one new layer to an OCI layout.

@@ -50,7 +50,7 @@ class Transport:
 
 
 @dataclass(frozen=True)
-class Connection(Transport):
+class RegistryOptions(Transport):
     """The connection, and who connects."""
 
     authfile: Annotated[

@@ -26,7 +26,7 @@ def _file(option: str, what: str) -> object:
 
 
 @dataclass(frozen=True)
-class Faces:
+class ReportOptions:
     """Which of them are wanted. Without ``as_json`` and ``markdown`` a table is printed."""
 
     html: Annotated[Path | None, _file("--html", "Write the report as one page that needs no network.")] = None

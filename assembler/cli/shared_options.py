@@ -18,8 +18,7 @@ from assembler.errors import UsageError
 
 if TYPE_CHECKING:
     from assembler.engine.client import Engine
-    from assembler.model.place import EngineName as Name
-    from assembler.model.place import Place
+    from assembler.model.place import EngineName, Place
     from assembler.model.platform import Platform
     from assembler.progress import Progress
     from assembler.recipe.recipe import Recipe
@@ -33,7 +32,7 @@ WHAT: Final = (
 _STANDARD_INPUT: Final = Path("-")
 
 
-class EngineName(StrEnum):
+class EngineChoice(StrEnum):
     docker = "docker"
     podman = "podman"
 
@@ -45,7 +44,7 @@ class CodecName(StrEnum):
 
 
 EngineOption = Annotated[
-    EngineName | None,
+    EngineChoice | None,
     typer.Option("--engine", envvar="IMGASM_ENGINE", help="docker or podman. By default the first one that answers."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
@@ -139,15 +138,15 @@ class Loudness:
         return Terminal(verbose=self.verbose, quiet=self.quiet)
 
 
-def engine(name: EngineName | None) -> Engine:
+def engine(name: EngineChoice | None) -> Engine:
     """The engine that was asked for, or the first one that answers."""
     from assembler.places.world import World
 
     return World.from_settings(environment.settings()).engine(engine_name(name))
 
 
-def engine_name(name: EngineName | None) -> Name | None:
-    return None if name is None else "docker" if name is EngineName.docker else "podman"
+def engine_name(name: EngineChoice | None) -> EngineName | None:
+    return None if name is None else "docker" if name is EngineChoice.docker else "podman"
 
 
 def platform(text: str | None) -> Platform | None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assembler.cli import shared_options
-from assembler.cli.budget_options import Limits
+from assembler.cli.budget_options import BudgetOptions
 from assembler.cli.last_build import last_build
 from assembler.cli.option_groups import takes_groups
 from assembler.cli.output import emit_drawn, emit_json
-from assembler.cli.registry_options import Connection
-from assembler.cli.report_options import Faces
+from assembler.cli.registry_options import RegistryOptions
+from assembler.cli.report_options import ReportOptions
 from assembler.cli.shared_options import WHAT
 from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError
@@ -65,9 +65,9 @@ def size_report(
         str | None, typer.Argument(metavar="WHAT", help=f"{WHAT}. By default this directory's last build.")
     ] = None,
     reading: Reading,
-    faces: Faces,
-    limits: Limits,
-    connection: Connection,
+    faces: ReportOptions,
+    limits: BudgetOptions,
+    connection: RegistryOptions,
 ) -> None:
     """Show where the bytes went: of a build per step, prune rule and file; of any other image per layer.
 
@@ -98,7 +98,7 @@ def compare(
     before: Annotated[str, typer.Argument(metavar="BEFORE", help=f"{WHAT}.")],
     after: Annotated[str, typer.Argument(metavar="AFTER", help="The same.")],
     reading: Reading,
-    connection: Connection,
+    connection: RegistryOptions,
     as_json: shared_options.Json = False,
 ) -> None:
     """Show what grew and what shrank between two builds or images: by path, by step, by package."""
@@ -123,12 +123,12 @@ def _table(report: LayersReport) -> Callable[[int, bool], str]:
     return lambda width, color: render_layers(report, width, color)
 
 
-def _refuse_unread(report: LayersReport, limits: Limits) -> None:
+def _refuse_unread(report: LayersReport, limits: BudgetOptions) -> None:
     if report.contents is None and limits.budget().needs_contents:
         raise UsageError("Only the manifest was read, which does not tell what the budget limits", hint="Add --deep.")
 
 
-def _held_against(record: BuildRecord, limits: Limits, world: World, platform: Platform) -> BuildRecord:
+def _held_against(record: BuildRecord, limits: BudgetOptions, world: World, platform: Platform) -> BuildRecord:
     from assembler.commands.budget import check_budgets
     from assembler.commands.budget_baseline import find_baseline
 

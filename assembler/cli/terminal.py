@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from assembler.cli import output
-from assembler.cli.heartbeat import Heartbeat, Work
+from assembler.cli.heartbeat import Heartbeat, RunningTask
 from assembler.errors import RecipeError
 from assembler.model.printable import printable
 from assembler.model.secrets import mask_userinfo
@@ -53,12 +53,12 @@ class Terminal:
     def task(self, label: str, *, total: int | None = None, unit: str = "B") -> Iterator[Task]:
         if self._verbose and unit != "B":
             self.say(label)  # every line of output follows: a bar would only flicker among them
-            yield Work(label, total, unit)
+            yield RunningTask(label, total, unit)
         elif self._draws:
             with self._bar(label, total, unit) as bar:
                 yield _Bar(bar)
         else:
-            work = Work(label, total, unit)
+            work = RunningTask(label, total, unit)
             with self._heart.beside(work):
                 yield work
 

@@ -16,7 +16,7 @@ from assembler.report import hints
 from assembler.report.debug_symbols import debug_bytes
 from assembler.report.file_kinds import HEAD, kind_of
 from assembler.report.file_table import LayerRow, shares
-from assembler.report.package_owners import Owners, owners_in
+from assembler.report.package_owners import PackageOwners, owners_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +52,7 @@ class Attribution:
         self._unused = Rules.of_prune([preset for preset in PRESETS if preset not in set(used_presets)], ())
         found = owners_in(_TreeFiles(capture.final))
         self.packages_known = found is not None
-        self._owners = found or Owners(())
+        self._owners = found or PackageOwners(())
 
     def of(self, written: Written) -> Attributed:
         source_of = written.result.changeset.entries.source_of

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from assembler.progress import Progress
 
 
-def tree_of(below: HeldImage, progress: Progress, *, inspect: bool) -> Tree:
+def tree_of_base(below: HeldImage, progress: Progress, *, inspect: bool) -> Tree:
     """The files of ``below``. Layers that are not here are read only to ``inspect``, and even then not kept."""
     if below.far_layers and not inspect:
         return UnpulledTree(_Glance(below, progress).find)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from assembler.commands.base_files import tree_of
+from assembler.commands.base_files import tree_of_base
 from assembler.commands.make_base import BaseMaker
 from assembler.errors import ImageError, RegistryError
 from assembler.image.assemble import store_image
 from assembler.image.config import diff_ids_of
 from assembler.image.image import Image
 from assembler.image.layout import Layout
-from assembler.image.recompress import recode
+from assembler.image.recompress import recompress
 from assembler.image.write_archive import write_archive
 from assembler.model.digest import Digest
 from assembler.model.place import Place, Store
@@ -24,14 +24,14 @@ from assembler.model.platform import Platform
 from assembler.model.reference import Reference
 from assembler.places.held_image import HeldImage
 from assembler.places.open import open_place
-from assembler.places.piped import streamed
+from assembler.places.piped import piped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from assembler.changeset.tree import Tree
-    from assembler.commands.target_platform import Target
+    from assembler.commands.target_platform import TargetPlatform
     from assembler.engine.client import Engine
     from assembler.image.layout_cache import LayoutCache
     from assembler.layer.read_tar import Readable
@@ -60,7 +60,7 @@ class Bases:
     """
 
     def __init__(
-        self, engine: Engine | None, world: World, target: Target, cache: LayoutCache, policy: Policy
+        self, engine: Engine | None, world: World, target: TargetPlatform, cache: LayoutCache, policy: Policy
     ) -> None:
         self._engine = engine
         self.world = world
@@ -127,7 +127,7 @@ class Bases:
         named = [(image, [Reference.parse(name)])]
         with (
             self._progress.task("loading the base") as task,
-            streamed(
+            piped(
                 lambda sink: write_archive(layout, named, sink, plain_layers=True, advance=task.advance)
             ) as archive,
         ):
@@ -163,7 +163,7 @@ class Bases:
 
     def tree(self, below: HeldImage) -> Tree:
         """The files of an image, from its layers."""
-        return tree_of(below, self._progress, inspect=self._policy.inspect)
+        return tree_of_base(below, self._progress, inspect=self._policy.inspect)
 
     def open_layers(self, below: HeldImage) -> list[Callable[[], AbstractContextManager[Readable]]]:
         """Each layer's blob, the lowest first, to be opened as often as need be."""
@@ -277,7 +277,7 @@ class Bases:
 
         def make() -> Image:
             with self._progress.task(f"base as {codec}") as task:
-                return recode(layout, image, layout, codec, advance=task.advance)
+                return recompress(layout, image, layout, codec, advance=task.advance)
 
         return self._cache.also(layout, name, f"the base as {codec}", make)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assembler.changeset.symlinks import ways
+from assembler.changeset.symlinks import resolved_globs
 from assembler.errors import BudgetExceeded
 from assembler.model.globs import matching
 from assembler.report.budget import check
@@ -25,7 +25,7 @@ def through_links(budgets: Iterable[Budget], tree: Tree) -> Matching:
 
     ``tree`` is needed no more when this returns.
     """
-    real = {glob: ways(glob, tree) for budget in budgets for glob, _ in budget.paths}
+    real = {glob: resolved_globs(glob, tree) for budget in budgets for glob, _ in budget.paths}
 
     def matching_any(glob: str) -> Callable[[str], object]:
         each = [matching(way.pattern) for way in real[glob]]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from assembler.commands.attribution import Attribution
 from assembler.commands.bases import Bases, Policy
 from assembler.commands.budget import check_budgets, through_links
-from assembler.commands.disk_space import check_room
+from assembler.commands.disk_space import check_disk_space
 from assembler.commands.inputs import Surroundings
 from assembler.commands.job import BuildOptions, Job
 from assembler.commands.run_steps import fetched_sources, files_of
-from assembler.commands.timestamps import with_times
+from assembler.commands.timestamps import with_timestamps
 from assembler.commands.unchanged import former_build, stands
 from assembler.commands.write_images import write_images
 from assembler.commands.write_record import Outcome, engine_name, keep_record, make_record
@@ -49,7 +49,7 @@ def build(recipe: Recipe, output: Path, world: World, options: BuildOptions) -> 
     mask = recipe.secrets.mask
     with masked(mask):
         _refuse_contradictions(recipe, options)
-        recipe = with_times(recipe, world.settings.source_date_epoch(), options.created, world.clock.wall())
+        recipe = with_timestamps(recipe, world.settings.source_date_epoch(), options.created, world.clock.wall())
         engine = world.engine(options.engine) if needs_engine(recipe) else None
         return _build(Job(recipe, engine, output, world.masked(mask), options))
 
@@ -90,7 +90,7 @@ def _build(job: Job) -> BuildRecord:
 def _make(job: Job, bases: Bases, surroundings: Surroundings) -> BuildRecord:
     recipe, engine, world = job.recipe, job.engine, job.world
     if engine is not None:
-        check_room(engine, job.output, recipe.name, world.progress)
+        check_disk_space(engine, job.output, recipe.name, world.progress)
     sources = fetched_sources(job)
     bases.resolve(recipe.base)
     inputs = surroundings.inputs({source: fetched.sha256 for source, fetched in sources.items()})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from assembler.atomic_files import spool
 from assembler.changeset.capture import Capture, of_exports, of_overlay, with_links_of_container
-from assembler.changeset.overlay_tree import Unreadable
+from assembler.changeset.overlay_tree import UnreadableOverlay
 from assembler.changeset.path_rules import Rules
 from assembler.engine.container import export_image
 from assembler.engine.overlay_directories import OverlayDirs
@@ -28,7 +28,7 @@ Way = Literal["auto", "overlay", "export"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class ContainerReader:
     """``base`` is the engine's image that the container was started from; exports spool to the directory ``spool``."""
 
     session: Session
@@ -70,7 +70,7 @@ class Reader:
                 xattr_prefix="user." if found.userxattr else "trusted.",
                 metacopy=found.metacopy,
             )
-        except Unreadable as unreadable:
+        except UnreadableOverlay as unreadable:
             return unreadable.message
 
     @contextmanager

@@ -11,7 +11,7 @@ from assembler.changeset.capture import Capture
 from assembler.changeset.symlinks import directory_at, place_of
 from assembler.changeset.tar_tree import TarTree, candidates, is_directory
 from assembler.changeset.tree import parent
-from assembler.commands.recipe_files import Owners, members, write_tar
+from assembler.commands.recipe_files import UserIds, members, write_tar
 from assembler.errors import ChangesetError, RecipeError
 from assembler.layer.decompress import decompress
 from assembler.model.node import Kind, shown
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def still(recipe: Recipe, bases: Bases, folder: Path) -> Iterator[Capture]:
+def capture_without_container(recipe: Recipe, bases: Bases, folder: Path) -> Iterator[Capture]:
     """The base's files and the recipe's own, as if a container had them. Contents spool to the directory ``folder``."""
     if recipe.sources:
         raise RecipeError(f"{recipe.file} has a [[source]] and no [[step]] that could use it",
@@ -41,7 +41,7 @@ def still(recipe: Recipe, bases: Bases, folder: Path) -> Iterator[Capture]:
     below = bases.open_layers(bases.whole(recipe.base))
     base = _read(below)
     with spool(folder) as file, spool(folder) as added:
-        owners = Owners(lambda path: _text_in(base, os.fsencode(path).strip(b"/"), below, folder))
+        owners = UserIds(lambda path: _text_in(base, os.fsencode(path).strip(b"/"), below, folder))
         _write_tar(recipe.files, base, owners, added)
         layers = [*below, lambda: open(added.name, "rb")] if recipe.files else below  # noqa: SIM115
         final = _read(layers) if recipe.files else base
@@ -87,13 +87,13 @@ class _Contents:
         self._spool.flush()
 
 
-def _write_tar(files: Sequence[File | Folder], base: TarTree, owners: Owners, sink: BinaryIO) -> None:
+def _write_tar(files: Sequence[File | Folder], base: TarTree, owners: UserIds, sink: BinaryIO) -> None:
     """The recipe's files as one more layer."""
     write_tar(_placed(files, base, owners), sink)
     sink.flush()
 
 
-def _placed(files: Sequence[File | Folder], base: TarTree, owners: Owners) -> Iterator[Added]:
+def _placed(files: Sequence[File | Folder], base: TarTree, owners: UserIds) -> Iterator[Added]:
     for file in files:
         for entry, origin in members(file, owners.ids(file.owner)):
             if entry.node is not None and entry.node.kind is Kind.DIRECTORY:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from assembler.recipe.recipe import Recipe
 
 
-def refuse_what_is_lost(session: Session, recipe: Recipe, writer: str) -> None:
+def refuse_changes_under_mounts(session: Session, recipe: Recipe, writer: str) -> None:
     """ChangesetError if ``writer`` ("step 'install'") changed something that an image should have and can't get.
 
     What every image prunes or does not keep is nobody's loss.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assembler.engine.leftovers import clean as clean_engine
+from assembler.engine.leftovers import remove_leftovers as clean_engine
 
 if TYPE_CHECKING:
     from assembler.engine.client import Engine

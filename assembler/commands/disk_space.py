@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from assembler.engine.preflight import check_disk_room, check_engine_room
+from assembler.engine.preflight import check_engine_space, check_space_at
 from assembler.errors import ImgasmError
 from assembler.report.build_records import Builds
 
@@ -19,10 +19,10 @@ _OUTPUT_LEAST: Final = 200_000_000
 """Bytes, for a build that nobody has measured yet."""
 
 
-def check_room(engine: Engine, output: Path, recipe: str, progress: Progress) -> None:
+def check_disk_space(engine: Engine, output: Path, recipe: str, progress: Progress) -> None:
     """Warns where it may get tight, and raises EngineError where it cannot work."""
     held, peak, written = _needed(output, recipe)
-    for warning in (check_engine_room(engine, held, peak), check_disk_room(output.absolute(), written, "the image")):
+    for warning in (check_engine_space(engine, held, peak), check_space_at(output.absolute(), written, "the image")):
         if warning:
             progress.warn(warning)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from assembler.commands.target_platform import Target
+from assembler.commands.target_platform import TargetPlatform
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +68,6 @@ class Job:
     world: World
     options: BuildOptions
 
-    def target(self) -> Target:
+    def target(self) -> TargetPlatform:
         here = self.world.platform
-        return Target(here, self.engine.info.platform if self.engine else here, self.options.platform)
+        return TargetPlatform(here, self.engine.info.platform if self.engine else here, self.options.platform)

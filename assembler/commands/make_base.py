@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from assembler.commands.target_platform import Target
+    from assembler.commands.target_platform import TargetPlatform
     from assembler.image.image import Image
     from assembler.image.layout import Layout
     from assembler.image.layout_cache import LayoutCache
@@ -45,7 +45,7 @@ class BaseMaker:
     """``refresh`` makes them anew although the cache has them."""
 
     cache: LayoutCache
-    target: Target
+    target: TargetPlatform
     progress: Progress
     refresh: bool
 

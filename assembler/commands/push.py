@@ -10,7 +10,7 @@ from assembler.errors import UsageError
 from assembler.image.assemble import compose_index
 from assembler.image.docker_types import as_docker
 from assembler.image.index_entries import called, name_of
-from assembler.image.recompress import recode
+from assembler.image.recompress import recompress
 from assembler.model import media_types
 from assembler.model.descriptor import canonical_json
 from assembler.model.reference import Reference
@@ -167,7 +167,7 @@ class _Converter:
             return held
         with self._world.progress.task(f"layers as {codec}") as task:
             return held.with_image(
-                recode(held.store, held.image, self._temporary(), codec, advance=task.advance), self._temporary()
+                recompress(held.store, held.image, self._temporary(), codec, advance=task.advance), self._temporary()
             )
 
     def _codec(self, image: Image) -> str | None:

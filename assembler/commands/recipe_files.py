@@ -27,7 +27,7 @@ Added = tuple[Entry, File | None]
 """A member of a tar, and where its content is."""
 
 
-class Owners:
+class UserIds:
     """Users and groups by number. ``read`` gives /etc/passwd and /etc/group of the base, where there is a name."""
 
     def __init__(self, read: Callable[[str], str]) -> None:
@@ -53,7 +53,7 @@ class Owners:
 
 def write_files(session: Session, files: Sequence[File | Folder]) -> None:
     """Writes them into the running container, one after the other."""
-    owners = Owners(session.read_text)
+    owners = UserIds(session.read_text)
     for file in files:
         uid, gid = owners.ids(file.owner)
         if isinstance(file, File):

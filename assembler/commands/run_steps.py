@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from assembler.commands.capture_container import Reader
-from assembler.commands.capture_without_container import still
-from assembler.commands.changes_under_mounts import refuse_what_is_lost
+from assembler.commands.capture_container import ContainerReader
+from assembler.commands.capture_without_container import capture_without_container
+from assembler.commands.changes_under_mounts import refuse_changes_under_mounts
 from assembler.commands.lock import fetch_sources
 from assembler.commands.recipe_files import write_files
 from assembler.engine.container import Bind, ContainerSpec
@@ -45,7 +45,7 @@ def files_of(job: Job, bases: Bases, sources: Mapping[Source, Fetched]) -> Itera
     """What the images are made of, and what it cost."""
     recipe, engine, progress, clock = job.recipe, job.engine, job.world.progress, job.world.clock.monotonic
     if engine is None:
-        with still(recipe, bases, job.output) as capture:
+        with capture_without_container(recipe, bases, job.output) as capture:
             yield capture, Meter(Directories(), clock)
         return
     base = bases.environment(recipe.base, engine)
@@ -56,10 +56,10 @@ def files_of(job: Job, bases: Bases, sources: Mapping[Source, Fetched]) -> Itera
         if warning := check_container_tmp(session.mount_table):
             progress.warn(warning)
         write_files(session, recipe.files)
-        refuse_what_is_lost(session, recipe, "a [[file]]")
+        refuse_changes_under_mounts(session, recipe, "a [[file]]")
         meter = Meter(_directories(session), clock, session.size_rw)
         _run_steps(session, recipe, meter, progress)
-        reader = Reader(session, base, recipe.images, job.output, progress)
+        reader = ContainerReader(session, base, recipe.images, job.output, progress)
         with session.paused(), reader.capture(job.options.way) as capture:
             yield capture, meter
 
@@ -93,7 +93,7 @@ def _run_steps(session: Session, recipe: Recipe, meter: Meter, progress: Progres
             added = f", {human(usage.added)} written" if usage.added is not None else ""
             layer = f", {human(usage.layer)} in the container now" if usage.layer is not None else ""
             progress.say(f"{label}: {usage.seconds:.1f} s{added}{layer}")
-        refuse_what_is_lost(session, recipe, f"step {step.name!r}")
+        refuse_changes_under_mounts(session, recipe, f"step {step.name!r}")
 
 
 def _run_step(session: Session, recipe: Recipe, step: Step, on_output: Callable[[str], None]) -> None:

@@ -11,7 +11,7 @@ from assembler.places.check_place import named_place
 from assembler.places.open import open_place
 from assembler.report.build_records import Builds, is_build
 from assembler.report.image_layers import Contents, LayersReport, Stored, contents_of, image_layers
-from assembler.report.visible_files import Rootfs
+from assembler.report.visible_files import VisibleFiles
 from assembler.version import __version__
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def size_report(
 def _layers_report(held: HeldImage, progress: Progress, *, deep: bool) -> LayersReport:
     """``deep`` reads every layer once, keeping none. A damaged layer is an ImageError, and so is one that no registry
     has."""
-    image, rootfs = held.image, Rootfs() if deep else None
+    image, rootfs = held.image, VisibleFiles() if deep else None
     sizes = _read(held, rootfs, progress) if rootfs is not None else []
     contents: Contents | None = contents_of(rootfs) if rootfs is not None else None
     return LayersReport(
@@ -55,7 +55,7 @@ def _layers_report(held: HeldImage, progress: Progress, *, deep: bool) -> Layers
     )
 
 
-def _read(held: HeldImage, rootfs: Rootfs, progress: Progress) -> list[int]:
+def _read(held: HeldImage, rootfs: VisibleFiles, progress: Progress) -> list[int]:
     """Every layer into ``rootfs``; their sizes as tars."""
     sizes: list[int] = []
     total = sum(descriptor.size for descriptor, _ in held.image.layers)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetPlatform:
     """``here`` is this machine's platform, ``runs`` that of what runs the steps, ``asked`` what ``--platform`` says."""
 
     here: Platform
@@ -44,7 +44,9 @@ class Target:
         return found
 
 
-def check_onto(image: str, entries: Iterable[Entry], environment: Platform, onto: Platform, name: str) -> None:
+def refuse_foreign_programs(
+    image: str, entries: Iterable[Entry], environment: Platform, onto: Platform, name: str
+) -> None:
     """ChangesetError where a program made in the ``environment`` cannot run in an image stacked on ``name``.
 
     Data may go anywhere, and a cross compiler makes programs for ``onto``: each file's own header decides.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from assembler.recipe.recipe import Recipe
 
 
-def with_times(recipe: Recipe, clamp: int | None, created: str | None, now: float) -> Recipe:
+def with_timestamps(recipe: Recipe, clamp: int | None, created: str | None, now: float) -> Recipe:
     """``recipe`` with its times settled; ``created`` is then RFC 3339, or None for images without dates.
 
     ``clamp`` and ``now`` are in seconds since 1970, ``created`` is as a recipe has it. Raises UsageError.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.errors import ImageError, UsageError
 from assembler.image.layout import Layout
-from assembler.image.verify_layout import verify
+from assembler.image.verify_layout import verify_layout
 from assembler.layer.findings import Finding
 from assembler.model.place import Place, Store
 from assembler.model.printable import printable
@@ -63,7 +63,7 @@ def check_layout(root: Path, progress: Progress, name: str | None = None) -> lis
     if not any((root / part).exists() for part in ("oci-layout", "index.json", "blobs")):
         layout = Layout.open(root)  # which says why it is none
     with progress.task(f"verifying {root.name}", total=_size(layout)) as task:
-        return verify(layout, task.advance, name)
+        return verify_layout(layout, task.advance, name)
 
 
 def _size(layout: Layout) -> int | None:

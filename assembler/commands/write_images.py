@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from assembler.changeset.capture import Capture, Result, changeset, prove_layer
 from assembler.changeset.path_rules import Patterns, Rules
 from assembler.changeset.tree import EmptyTree
-from assembler.changeset.unmatched_patterns import absent
+from assembler.changeset.unmatched_patterns import unmatched_patterns
 from assembler.changeset.unpulled_tree import UnpulledTree
-from assembler.commands.target_platform import check_onto
+from assembler.commands.target_platform import refuse_foreign_programs
 from assembler.errors import ChangesetError
 from assembler.image.annotations import IMAGE_NAME
 from assembler.image.assemble import BaseImage, assemble
@@ -90,7 +90,7 @@ def check_keep(recipe: Recipe, capture: Capture, progress: Progress) -> None:
     """ChangesetError that names every pattern of every image's ``keep`` that matches nothing and is not optional."""
     prune, lines = _prune(recipe), []
     for image in recipe.images:
-        for one in absent(capture, prune, Rules.of_patterns(image.keep), on_own_base=image.onto == "base"):
+        for one in unmatched_patterns(capture, prune, Rules.of_patterns(image.keep), on_own_base=image.onto == "base"):
             line = f"image {image.name}: keep {one.pattern} {one.why}"
             if one.pattern in image.optional:
                 progress.say(f"{line} (it is optional)")
@@ -126,7 +126,7 @@ class _Making:
         result = changeset(self.capture, tree, patterns, clamp=self.recipe.source_date_epoch)
         if below is not None:
             platform = below.base.image.platform
-            check_onto(image.name, result.changeset.entries, self.bases.platform, platform, below.name)
+            refuse_foreign_programs(image.name, result.changeset.entries, self.bases.platform, platform, below.name)
         if below is not None and isinstance(tree, UnpulledTree):
             _check_unpulled(image, result, below, progress)
         _tell_findings(image, result, progress)

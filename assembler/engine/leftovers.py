@@ -51,7 +51,7 @@ class _Thing(BaseModel):
 _THINGS = TypeAdapter(list[_Thing])
 
 
-def clean(engine: Engine, *, every: bool = False) -> Cleaning:
+def remove_leftovers(engine: Engine, *, every: bool = False) -> Cleaning:
     """Removes containers (with their scratch volumes) and imported images of builds whose process is gone.
 
     ``every`` also takes those whose owner can't be judged from here: another machine's, another container's. A build

@@ -46,7 +46,7 @@ class OverlayDirs:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class NotReadableInPlace:
     """``reason`` completes the sentence "the container's files can't be read in place, because ..."."""
 
     reason: str
@@ -56,7 +56,9 @@ class _Lost(Exception):
     """Carries the reason to :func:`locate`."""
 
 
-def locate(pid: int, stores: Sequence[Path] = (), told: Mapping[str, str] | None = None) -> OverlayDirs | Unreadable:
+def locate(
+    pid: int, stores: Sequence[Path] = (), told: Mapping[str, str] | None = None
+) -> OverlayDirs | NotReadableInPlace:
     """The directories of the container whose process 1 is ``pid``.
 
     ``stores`` are directories, as the engine sees them, that relative paths may start from. ``told`` is what the engine
@@ -65,9 +67,9 @@ def locate(pid: int, stores: Sequence[Path] = (), told: Mapping[str, str] | None
     try:
         return _locate(pid, stores, told or {})
     except _Lost as reason:
-        return Unreadable(str(reason))
+        return NotReadableInPlace(str(reason))
     except OSError as error:
-        return Unreadable(f"{error.filename}: {error.strerror}")
+        return NotReadableInPlace(f"{error.filename}: {error.strerror}")
 
 
 def _locate(pid: int, stores: Sequence[Path], told: Mapping[str, str]) -> OverlayDirs:

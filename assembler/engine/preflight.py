@@ -35,7 +35,7 @@ def free_bytes(path: Path) -> int | None:
     return None
 
 
-def check_engine_room(engine: Engine, needed: int, peak: int = 0) -> str | None:
+def check_engine_space(engine: Engine, needed: int, peak: int = 0) -> str | None:
     """``needed`` bytes on the disk where the engine keeps its containers, for a moment ``peak``.
 
     None also where that disk cannot be seen. Only ``needed`` is sure enough to be an error.
@@ -53,7 +53,7 @@ def check_engine_room(engine: Engine, needed: int, peak: int = 0) -> str | None:
     )
 
 
-def check_disk_room(path: Path, needed: int, purpose: str) -> str | None:
+def check_space_at(path: Path, needed: int, purpose: str) -> str | None:
     """``needed`` bytes at ``path`` for ``purpose`` ("the image"). A file system in memory is worth a warning anyway."""
     free = free_bytes(path)
     if free is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from assembler.engine import init_process, mounted_over, step
 from assembler.engine.client_process import ask, feed, reading
 from assembler.engine.output_lines import Lines
-from assembler.engine.overlay_directories import OverlayDirs, Unreadable, locate
+from assembler.engine.overlay_directories import NotReadableInPlace, OverlayDirs, locate
 from assembler.engine.refusal import refusals
 from assembler.errors import EngineError
 
@@ -168,10 +168,10 @@ class Session:
             return []
         return [point.strip(b"/") for point, seen in self._seen.items() if now[point] != seen]
 
-    def overlay(self) -> OverlayDirs | Unreadable:
+    def overlay(self) -> OverlayDirs | NotReadableInPlace:
         """The directories that the rootfs consists of, or why they can't be read here."""
         if self.pid is None:
-            return Unreadable("the engine's processes are not this machine's")
+            return NotReadableInPlace("the engine's processes are not this machine's")
         root = self.engine.info.root
         driver = self._inspect().graph_driver
         return locate(self.pid, [root / "overlay2", root / "overlay"], driver.data if driver else None)

@@ -44,7 +44,7 @@ class StoredLayer:
     diff_id: Digest
 
 
-class Contents:
+class ArchiveMembers:
     """Filled by ``take``, member by member; then asked by name. Nothing is ever written under a name of the archive."""
 
     def __init__(self, layout: BlobStore, new_compressor: NewCompressor) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assembler.image.annotations import BASE_DIGEST, BASE_NAME, NOT_INHERITED
 from assembler.image.config import NewLayer, Wishes, make_config
 from assembler.image.image import Image, parse_image
-from assembler.image.manifests import Document
+from assembler.image.manifests import RawManifest
 from assembler.model import media_types
 from assembler.model.descriptor import Descriptor, canonical_json
 
@@ -72,7 +72,7 @@ def store_image(layout: BlobStore, image: Image) -> None:
     layout.put_bytes(image.descriptor.media_type, image.manifest_bytes)
 
 
-def compose_index(images: Iterable[Image], annotations: dict[str, str] | None = None) -> Document:
+def compose_index(images: Iterable[Image], annotations: dict[str, str] | None = None) -> RawManifest:
     """An image index of ``images``, in the order given.
 
     Each entry has the image's platform, and the annotations of its manifest: whoever chooses among images for the same
@@ -84,7 +84,7 @@ def compose_index(images: Iterable[Image], annotations: dict[str, str] | None = 
     if annotations:
         value["annotations"] = annotations
     data = canonical_json(value)
-    return Document(Descriptor.of(media_types.OCI_INDEX, data), data)
+    return RawManifest(Descriptor.of(media_types.OCI_INDEX, data), data)
 
 
 def _entry(image: Image) -> dict[str, Any]:

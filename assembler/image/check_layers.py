@@ -12,7 +12,7 @@ from assembler.image.blob_inventory import Findings, reason
 from assembler.image.blob_writer import blob_path
 from assembler.layer.check_layer import check_layer
 from assembler.layer.decompress import decompress
-from assembler.layer.path_tree import Files
+from assembler.layer.path_tree import PathTree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,16 +29,16 @@ _WINDOW: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerToCheck:
     """``blob`` is None for one that can not be read, ``diff_id`` where the config says none."""
 
     blob: Descriptor | None
     diff_id: Digest | None
 
 
-def check_layers(store: BlobStore, layers: Sequence[Layer], findings: Findings) -> None:
+def check_layers(store: BlobStore, layers: Sequence[LayerToCheck], findings: Findings) -> None:
     """The lowest first. Whatever lies above a layer that can not be read may rest on it."""
-    below = Files()
+    below = PathTree()
     for layer in layers:
         if layer.blob is None:
             below.forget()
@@ -52,7 +52,7 @@ def check_layers(store: BlobStore, layers: Sequence[Layer], findings: Findings) 
             below.forget()
 
 
-def _check(file: Readable, blob: Descriptor, diff_id: Digest | None, below: Files, findings: Findings) -> None:
+def _check(file: Readable, blob: Descriptor, diff_id: Digest | None, below: PathTree, findings: Findings) -> None:
     packed, where = decompress(file), blob_path(blob.digest)
     if packed.codec != LAYERS.get(blob.media_type, packed.codec):
         findings.note("error", where, f"its type is {blob.media_type}, its compression {packed.codec}")

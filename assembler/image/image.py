@@ -10,7 +10,7 @@ from assembler.image import strict_json
 from assembler.image.blob_store import check_bytes
 from assembler.image.choose_platform import choose
 from assembler.image.config import diff_ids_of
-from assembler.image.manifests import Document
+from assembler.image.manifests import RawManifest
 from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
 from assembler.model.platform import Platform
@@ -43,16 +43,16 @@ class Image:
         return Platform.of_config(self.config)
 
     @property
-    def document(self) -> Document:
-        return Document(self.descriptor, self.manifest_bytes)
+    def document(self) -> RawManifest:
+        return RawManifest(self.descriptor, self.manifest_bytes)
 
 
 def parse_image(descriptor: Descriptor, manifest_bytes: bytes, config_bytes: bytes) -> Image:
     """An image from the bytes of its manifest and config, from wherever they came; both are checked."""
-    return image_of(Document(descriptor, manifest_bytes), config_bytes)
+    return image_of(RawManifest(descriptor, manifest_bytes), config_bytes)
 
 
-def image_of(found: Document, config_bytes: bytes) -> Image:
+def image_of(found: RawManifest, config_bytes: bytes) -> Image:
     """The image of a manifest and its config's bytes. ImageError that says what it is, if it is no image."""
     refuse_artifact(found)
     descriptor, (config_descriptor, *layers) = found.descriptor, found.blobs()
@@ -66,7 +66,7 @@ def image_of(found: Document, config_bytes: bytes) -> Image:
     return Image(descriptor, found.value, found.data, config_descriptor, config, config_bytes, pairs)
 
 
-def refuse_artifact(found: Document) -> None:
+def refuse_artifact(found: RawManifest) -> None:
     if (what := found.artifact) is not None:
         raise ImageError(f"{found.descriptor.digest} is {what}, and no image",
                          hint="imgasm copy and imgasm verify take it; the other commands need an image.")
@@ -74,7 +74,7 @@ def refuse_artifact(found: Document) -> None:
 
 def read_manifest(layout: BlobStore, descriptor: Descriptor) -> Image:
     """The image of one manifest, whose descriptor may come from anywhere."""
-    found = Document(descriptor, layout.read(descriptor))
+    found = RawManifest(descriptor, layout.read(descriptor))
     refuse_artifact(found)
     return image_of(found, layout.read(found.config, strict_json.CONFIG_CAP))
 
@@ -89,18 +89,18 @@ def read_image(
 
 def descend(
     root: Descriptor, platform: Platform | None, read: Read, is_here: Callable[[Descriptor], bool] | None = None
-) -> Document:
+) -> RawManifest:
     """The manifest for ``platform`` that an index, or an index of indexes, leads to; a manifest leads to itself.
 
     With ``is_here`` only what that says is chosen from: ``docker save`` and ``ctr export`` write indexes of images
     that they leave out.
     """
-    found = Document(root, read(root))
+    found = RawManifest(root, read(root))
     for _ in range(_INDEX_DEPTH):
         if not found.is_index:
             return found
         children = found.children()
         here = [child for child in children if is_here is None or is_here(child)] or children
         chosen = choose(here, platform)
-        found = Document(chosen, read(chosen))
+        found = RawManifest(chosen, read(chosen))
     raise ImageError("the image is an index of indexes of indexes", hint="Name one of its images by its digest.")

@@ -24,7 +24,7 @@ _DEPTH = 3
 
 
 @dataclass(frozen=True)
-class Document:
+class RawManifest:
     """A manifest, or an index. It is parsed once, when somebody first asks what is in it; ``data`` is its identity."""
 
     descriptor: Descriptor
@@ -69,18 +69,18 @@ class Document:
         return artifact(self.value, config, layers)
 
 
-def closure(root: Descriptor, read: Read, depth: int = _DEPTH) -> Iterator[Document]:
+def closure(root: Descriptor, read: Read, depth: int = _DEPTH) -> Iterator[RawManifest]:
     """``root`` and all that it leads to, children before their index."""
     if not depth:
         raise ImageError(f"{root.digest} stands in an index of indexes of indexes",
                          hint="Name one of its images by its digest.")
-    found = Document(root, read(root))
+    found = RawManifest(root, read(root))
     for child in found.children():
         yield from closure(child, read, depth - 1)
     yield found
 
 
-def blobs_of(documents: Iterable[Document]) -> list[Descriptor]:
+def blobs_of(documents: Iterable[RawManifest]) -> list[Descriptor]:
     """Every blob once."""
     blobs = {blob.digest: blob for one in documents for blob in one.blobs()}
     return list(blobs.values())

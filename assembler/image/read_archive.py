@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError, UsageError
 from assembler.image import strict_json
-from assembler.image.archive_members import HINT, Contents, NewCompressor, StoredLayer
+from assembler.image.archive_members import HINT, ArchiveMembers, NewCompressor, StoredLayer
 from assembler.image.artifact import LAYERS
 from assembler.image.blob_writer import blob_path
 from assembler.image.image import Image, image_of
 from assembler.image.index_entries import entry_called, references
-from assembler.image.manifests import Document
+from assembler.image.manifests import RawManifest
 from assembler.layer.decompress import decompress
 from assembler.layer.read_tar import read_tar
 from assembler.model import media_types
@@ -51,14 +51,14 @@ def read_archive(
 
     ``of_engine``: an engine wrote it just now. podman then calls layers gzip that it writes plain, which is put right.
     """
-    contents = Contents(layout, new_compressor)
+    members = ArchiveMembers(layout, new_compressor)
     for member in read_tar(decompress(stream)):
-        contents.take(member)
-    if "manifest.json" not in contents and "index.json" not in contents:
+        members.take(member)
+    if "manifest.json" not in members and "index.json" not in members:
         raise ImageError("the archive has no manifest.json and no index.json, so it holds no image", hint=HINT)
-    saved = _saved(contents) if "manifest.json" in contents else []
-    archive = _Archive(contents, layout, saved, of_engine=of_engine)
-    listed = archive.listed() if "index.json" in contents else []
+    saved = _saved(members) if "manifest.json" in members else []
+    archive = _Archive(members, layout, saved, of_engine=of_engine)
+    listed = archive.listed() if "index.json" in members else []
     return archive.with_saved(listed)
 
 
@@ -74,9 +74,9 @@ class _Saved:
 class _Archive:
     """``saved`` is what manifest.json says."""
 
-    def __init__(self, contents: Contents, layout: BlobStore, saved: Sequence[_Saved], *, of_engine: bool) -> None:
+    def __init__(self, members: ArchiveMembers, layout: BlobStore, saved: Sequence[_Saved], *, of_engine: bool) -> None:
         self._of_engine = of_engine
-        self._contents = contents
+        self._members = members
         self._layout = layout
         self._saved = saved
         self._stored: dict[Digest, Descriptor] = {}
@@ -85,7 +85,7 @@ class _Archive:
 
     def listed(self) -> list[Descriptor]:
         """What index.json lists, with all that it leads to in the layout."""
-        index = strict_json.parse_index(self._contents.document("index.json"), media_types.OCI_INDEX)
+        index = strict_json.parse_index(self._members.document("index.json"), media_types.OCI_INDEX)
         entries = strict_json.descriptors(index, "manifests")
         return [self._document(entry, _DEPTH) for entry in entries if not self._is_wrong(entry)]
 
@@ -93,7 +93,7 @@ class _Archive:
         """``listed``, and what only manifest.json tells: images and names that index.json lacks."""
         found = list(listed)
         for saved in self._saved:
-            config = Digest.of(self._contents.document(saved.config))
+            config = Digest.of(self._members.document(saved.config))
             image = self._manifests.get(config) or self._of_saved(saved)
             known = references(found)
             new = [entry_called(image, one) for one in saved.references if one not in known]
@@ -106,15 +106,15 @@ class _Archive:
         """``docker save`` 25.0 wrote manifests whose layers are not in order, and some without all of them."""
         if entry.media_type not in media_types.MANIFESTS:
             return False
-        config, *layers = Document(entry, self._contents.document(blob_path(entry.digest))).blobs()
+        config, *layers = RawManifest(entry, self._members.document(blob_path(entry.digest))).blobs()
         for saved in self._saved:
-            if Digest.of(self._contents.document(saved.config)) == config.digest:
+            if Digest.of(self._members.document(saved.config)) == config.digest:
                 ours = [self._blob_of(blob_path(layer.digest)) for layer in layers]
                 return ours != [self._blob_of(name) for name in saved.layers]
         return False
 
     def _blob_of(self, name: str) -> Digest | None:
-        return self._contents.layer(name).descriptor.digest if self._contents.holds(name) else None
+        return self._members.layer(name).descriptor.digest if self._members.holds(name) else None
 
     # Documents
 
@@ -131,7 +131,7 @@ class _Archive:
             return descriptor
         if not depth:
             raise ImageError(f"{descriptor.digest} stands in an index of indexes of indexes", hint=HINT)
-        found = Document(descriptor, self._contents.document(blob_path(descriptor.digest)))
+        found = RawManifest(descriptor, self._members.document(blob_path(descriptor.digest)))
         value = self._index(found, depth) if found.is_index else self._manifest(found)
         data = found.data if value == found.value else canonical_json(value)
         stored = self._layout.put_bytes(str(value.get("mediaType", descriptor.media_type)), data)
@@ -139,9 +139,9 @@ class _Archive:
             self._manifests[found.config.digest] = stored
         return stored
 
-    def _index(self, found: Document, depth: int) -> dict[str, Any]:
+    def _index(self, found: RawManifest, depth: int) -> dict[str, Any]:
         """Images that the archive leaves out stay in the index: it is the same one as where they are."""
-        here = [child for child in found.children() if self._contents.holds(blob_path(child.digest))]
+        here = [child for child in found.children() if self._members.holds(blob_path(child.digest))]
         new = {child.digest: self._document(child, depth - 1) for child in here}
         changed = {str(old): str(stored.digest) for old, stored in new.items() if old != stored.digest}
         if not changed:
@@ -149,17 +149,17 @@ class _Archive:
         children = [new.get(child.digest, child) for child in found.children()]
         return {**found.value, "manifests": [_speaking_of(child, changed).to_json() for child in children]}
 
-    def _manifest(self, found: Document) -> dict[str, Any]:
+    def _manifest(self, found: RawManifest) -> dict[str, Any]:
         config, *layers = found.blobs()
         if found.artifact is not None:
             for blob in found.blobs():
                 self._verbatim(blob)
             return found.value
         self._verbatim(config)
-        held = [self._contents.holds(blob_path(layer.digest)) for layer in layers]
-        stored = [self._contents.layer(blob_path(layer.digest)) if here else None
+        held = [self._members.holds(blob_path(layer.digest)) for layer in layers]
+        stored = [self._members.layer(blob_path(layer.digest)) if here else None
                   for layer, here in zip(layers, held, strict=True)]
-        _check_diff_ids(image_of(found, self._contents.document(blob_path(config.digest))), stored)
+        _check_diff_ids(image_of(found, self._members.document(blob_path(config.digest))), stored)
         now = [self._now(layer, one) for layer, one in zip(layers, stored, strict=True)]
         return found.value if now == layers else _with_layers(found, now)
 
@@ -175,19 +175,19 @@ class _Archive:
 
     def _verbatim(self, blob: Descriptor) -> None:
         """Whatever it is, as it is. What is not here may be in a registry, or missing: others say so."""
-        if self._contents.holds(blob_path(blob.digest)):
-            self._contents.store_as_it_is(blob_path(blob.digest), blob)
+        if self._members.holds(blob_path(blob.digest)):
+            self._members.store_as_it_is(blob_path(blob.digest), blob)
 
     def _of_saved(self, saved: _Saved) -> Descriptor:
         """The manifest of an image for which the archive has none."""
-        config = self._contents.document(saved.config)
-        layers = [self._contents.layer(name) for name in saved.layers]
+        config = self._members.document(saved.config)
+        layers = [self._members.layer(name) for name in saved.layers]
         described = self._layout.put_bytes(media_types.OCI_CONFIG, config)
         manifest = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": described.to_json(),
                     "layers": [layer.descriptor.to_json() for layer in layers]}
         data = canonical_json(manifest)
         stored = Descriptor.of(media_types.OCI_MANIFEST, data)
-        _check_diff_ids(image_of(Document(stored, data), config), layers)
+        _check_diff_ids(image_of(RawManifest(stored, data), config), layers)
         return self._layout.put_bytes(media_types.OCI_MANIFEST, data)
 
 
@@ -202,7 +202,7 @@ def _check_diff_ids(image: Image, layers: Iterable[StoredLayer | None]) -> None:
             raise ImageError(f"a layer in the archive is {layer.diff_id}, but its config says {diff_id}", hint=HINT)
 
 
-def _with_layers(found: Document, layers: Sequence[Descriptor]) -> dict[str, Any]:
+def _with_layers(found: RawManifest, layers: Sequence[Descriptor]) -> dict[str, Any]:
     """The manifest with ``layers``. It stays Docker's unless they are zstd, which Docker's manifests can not hold."""
     if found.value.get("mediaType") != media_types.DOCKER_MANIFEST:
         return {**found.value, "layers": [layer.to_json() for layer in layers]}
@@ -218,8 +218,8 @@ def _with_layers(found: Document, layers: Sequence[Descriptor]) -> dict[str, Any
 # Docker's manifest.json
 
 
-def _saved(contents: Contents) -> list[_Saved]:
-    value = strict_json.parse(b'{"entries":%s}' % contents.document("manifest.json"), "manifest.json")["entries"]
+def _saved(members: ArchiveMembers) -> list[_Saved]:
+    value = strict_json.parse(b'{"entries":%s}' % members.document("manifest.json"), "manifest.json")["entries"]
     if not isinstance(value, list):
         raise ImageError("manifest.json in the archive is not a list", hint=HINT)
     return [_saved_image(entry) for entry in value]

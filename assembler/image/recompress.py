@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assembler.model.digest import Digest
 
 
-def recode(
+def recompress(
     source: BlobStore, image: Image, target: BlobStore, codec: str, advance: Callable[[int], object] = int
 ) -> Image:
     """Writes ``image`` with every layer in ``codec`` to ``target``, and checks each layer's diff_id on the way.

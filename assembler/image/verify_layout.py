@@ -17,7 +17,7 @@ from assembler.image.artifact import LAYERS, is_elsewhere, signed_statement
 from assembler.image.blob_inventory import Findings, Inventory, reason
 from assembler.image.blob_origins import origins
 from assembler.image.blob_writer import blob_path
-from assembler.image.check_layers import Layer, check_layers
+from assembler.image.check_layers import LayerToCheck, check_layers
 from assembler.image.choose_platform import platform_of
 from assembler.image.config import count_layers
 from assembler.image.index_entries import called
@@ -42,7 +42,7 @@ _INDEX: Final = "index.json"
 Json = dict[str, Any]
 
 
-def verify(layout: Layout, advance: Callable[[int], object] = int, name: str | None = None) -> list[Finding]:
+def verify_layout(layout: Layout, advance: Callable[[int], object] = int, name: str | None = None) -> list[Finding]:
     """All findings. ``advance`` is told each number of blob bytes that were hashed.
 
     With ``name``, only what index.json lists under that reference, tag or digest is looked into; every blob is hashed
@@ -281,7 +281,7 @@ class _LayoutCheck:
         key = tuple((blob and (blob.digest, blob.media_type), diff_id) for blob, diff_id in pairs)
         if key not in self._chains:
             self._chains.add(key)
-            check_layers(self._layout, [Layer(blob, diff_id) for blob, diff_id in pairs], self._findings)
+            check_layers(self._layout, [LayerToCheck(blob, diff_id) for blob, diff_id in pairs], self._findings)
 
 
 def _diff_ids(config: Json | None) -> list[Digest | None]:

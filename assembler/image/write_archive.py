@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from assembler.errors import ImageError
 from assembler.image.annotations import FULL_NAME, REF_NAME
@@ -31,15 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from assembler.image.image import Image
-    from assembler.image.manifests import Document
+    from assembler.image.manifests import RawManifest
+    from assembler.layer.write_layer import Sink
     from assembler.model.reference import Reference
 
 _CHUNK: Final = 1 << 20
 _DIRECTORY: Final = Node(Kind.DIRECTORY, 0o755)
-
-
-class Sink(Protocol):
-    def write(self, data: bytes, /) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ def write_archive(
 
 def write_as_it_is(
     store: BlobStore,
-    documents: Sequence[Document],
+    documents: Sequence[RawManifest],
     entries: Sequence[Descriptor],
     image: Image | None,
     sink: Sink,

@@ -15,7 +15,7 @@ from assembler.model.node import Kind
 
 if TYPE_CHECKING:
     from assembler.layer.findings import Finding
-    from assembler.layer.path_tree import Files
+    from assembler.layer.path_tree import PathTree
     from assembler.layer.read_tar import Member, Readable
 
 _LARGEST_ID: Final = (1 << 32) - 2
@@ -26,7 +26,7 @@ _CAPABILITY_SIZE: Final = 24
 _NO_DIRECTORY: Final = "a path below something that is no directory; engines disagree"
 
 
-def check_layer(stream: Readable, below: Files, where: str) -> list[Finding]:
+def check_layer(stream: Readable, below: PathTree, where: str) -> list[Finding]:
     """Reads the tar in ``stream`` and brings ``below`` up to date with it, as far as it can be read."""
     notes = Notes()
     check = _LayerCheck(below, notes)
@@ -45,7 +45,7 @@ def check_layer(stream: Readable, below: Files, where: str) -> list[Finding]:
 
 
 class _LayerCheck:
-    def __init__(self, below: Files, notes: Notes) -> None:
+    def __init__(self, below: PathTree, notes: Notes) -> None:
         self._below = below
         self._layer = below.beside()
         self._links: list[tuple[bytes, bytes]] = []

@@ -14,7 +14,7 @@ above it is remembered once. Far beyond real images; hostile ones are kept from 
 
 
 @dataclass(slots=True, eq=False)
-class Node:
+class PathNode:
     """``is_directory`` is None where only something below it was mentioned. ``holds`` says that something was before.
 
     ``is_opaque`` means an opaque whiteout in it.
@@ -23,7 +23,7 @@ class Node:
     is_directory: bool | None = None
     holds: bool = False
     is_opaque: bool = False
-    children: dict[bytes, Node] = field(default_factory=dict)
+    children: dict[bytes, PathNode] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -39,40 +39,40 @@ class _Room:
                              hint="Check where it comes from; no real image is like that.")
 
 
-class Files:
+class PathTree:
     """What the layers so far add up to. ``partial`` says that not all of them were read, so any path may be there."""
 
     def __init__(self, *, partial: bool = False) -> None:
         self._partial = partial
-        self._root = Node(is_directory=True)
+        self._root = PathNode(is_directory=True)
         self._room = _Room()
 
-    def beside(self) -> Files:
+    def beside(self) -> PathTree:
         """An empty one that shares this one's limit, for the entries of one layer."""
-        other = Files()
-        other._root, other._room = Node(), self._room
+        other = PathTree()
+        other._root, other._room = PathNode(), self._room
         return other
 
     def __contains__(self, path: bytes) -> bool:
         found = self.find(path)
         return self._partial or (found is not None and (path != b"" or bool(found.children)))
 
-    def find(self, path: bytes) -> Node | None:
-        found: Node | None = self._root
+    def find(self, path: bytes) -> PathNode | None:
+        found: PathNode | None = self._root
         for name in path.split(b"/") if path else ():
             found = found.children.get(name) if found is not None else None
         return found
 
-    def above(self, path: bytes) -> list[Node | None]:
+    def above(self, path: bytes) -> list[PathNode | None]:
         """The directories that ``path`` is in, the root first; None for those that are not there."""
-        node: Node | None = self._root
+        node: PathNode | None = self._root
         found = [node]
         for name in path.split(b"/")[:-1]:
             node = node.children.get(name) if node is not None else None
             found.append(node)
         return found
 
-    def make(self, path: bytes) -> Node:
+    def make(self, path: bytes) -> PathNode:
         """The node of ``path``, with all above it."""
         node = self._root
         for name in path.split(b"/") if path else ():
@@ -80,7 +80,7 @@ class Files:
             child = node.children.get(name)
             if child is None:
                 self._room.take(len(name))
-                child = node.children[name] = Node()
+                child = node.children[name] = PathNode()
             node = child
         return node
 
@@ -99,7 +99,7 @@ class Files:
         if found is not None:
             found.children = {}
 
-    def lay(self, layer: Files) -> None:
+    def lay(self, layer: PathTree) -> None:
         """Takes over what ``layer`` has, which is no more good for anything else."""
         pending = [(self._root, layer._root)]
         while pending:
@@ -113,5 +113,5 @@ class Files:
 
     def forget(self) -> None:
         """A layer could not be read whole: from now on nothing is known to be missing."""
-        self._root = Node(is_directory=True)
+        self._root = PathNode(is_directory=True)
         self._partial = True

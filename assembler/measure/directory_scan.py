@@ -61,7 +61,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DirectoryChange:
     """What a step did to the tree, in bytes of regular files; hard links count once.
 
     ``added`` is new or was stored again (a changed mode or owner stores a file again too), ``removed`` is what that
@@ -74,7 +74,7 @@ class Change:
     discarded: dict[int | None, int] = field(default_factory=dict)
 
 
-class Survey:
+class DirectoryScan:
     """The tree below ``root``. Paths are bytes, relative to it. A file that can't be read now counts as not there.
 
     Changes are recognised by ctime, which no program can set; a machine whose clock is set back during a build
@@ -100,7 +100,7 @@ class Survey:
         self.base = _content({seen.inode: seen for _, seen in self}) if with_base else 0
         self._settle()
 
-    def commit(self, step: int | None) -> Change:
+    def commit(self, step: int | None) -> DirectoryChange:
         """Looks at the tree and returns what changed since the last commit, all of it done by ``step``."""
         self._step = step
         for directory in self._changed_directories():
@@ -202,13 +202,13 @@ class Survey:
         lines = (line.split(b" ", 5) for line in done.stdout.split(b"\0")[:-1])
         return {line[5]: _seen_by_find(line, self._step) for line in lines}
 
-    def _settle(self) -> Change:
+    def _settle(self) -> DirectoryChange:
         change = self._change()
         self._touched.clear()
         self.size += change.added - change.removed
         return change
 
-    def _change(self) -> Change:
+    def _change(self) -> DirectoryChange:
         """By inode, not by path: so a file with two names counts once, and one that was only renamed is not lost."""
         gone = {then.inode: then for then in self._touched.values() if then and then.step != BASE}
         came = {now.inode: now for now in map(self._get, self._touched) if now and now.step != BASE}
@@ -217,7 +217,7 @@ class Survey:
             now = came.get(inode)
             if then.content and not (now and now.holds_content_of(then)):
                 discarded[then.step] = discarded.get(then.step, 0) + then.content
-        return Change(_content(came), _content(gone), discarded)
+        return DirectoryChange(_content(came), _content(gone), discarded)
 
     def _changed_directories(self) -> list[bytes]:
         """Parents first. Without GNU find: all of them."""

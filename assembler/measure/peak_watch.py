@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from assembler.measure.directory_scan import Survey
+    from assembler.measure.directory_scan import DirectoryScan
 
 _INTERVAL: Final = 0.1
 """Seconds between two looks at the disk."""
@@ -30,14 +30,14 @@ _POINTS: Final = 40
 class Watch:
     """Looks at ``roots`` from a thread of its own, as long as the context lives.
 
-    ``surveys`` know what is there before anything runs. Bytes are those of regular files, hard links once. ``disk`` is
+    ``scans`` know what is there before anything runs. Bytes are those of regular files, hard links once. ``disk`` is
     any path on the engine's disk, None where it cannot be asked.
     """
 
-    def __init__(self, roots: Sequence[Path], disk: Path | None, surveys: Sequence[Survey]) -> None:
+    def __init__(self, roots: Sequence[Path], disk: Path | None, scans: Sequence[DirectoryScan]) -> None:
         self._roots, self._disk = roots, disk
-        entries, held = sum(survey.entries for survey in surveys), sum(survey.size for survey in surveys)
-        self._base = sum(survey.base for survey in surveys)
+        entries, held = sum(scan.entries for scan in scans), sum(scan.size for scan in scans)
+        self._base = sum(scan.base for scan in scans)
         self._places = [*_one_for_each_disk(roots)]
         self._stop = Event()
         self._thread = Thread(target=self._watch, name="imgasm-meter", daemon=True)

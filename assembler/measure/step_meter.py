@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from assembler.measure.directory_scan import Change, Survey
+from assembler.measure.directory_scan import DirectoryChange, DirectoryScan
 from assembler.measure.peak_watch import Watch
 from assembler.model.step_usage import StepUsage
 
@@ -43,7 +43,7 @@ class Directories:
     ``whole``      ``upper`` has the base's files in it, too (a storage driver that copies: vfs)
     ``scratch``    the scratch volumes, by their path in the container
     ``disk``       any path on the engine's disk, None where it cannot be asked
-    ``enter``      the beginning of a command line that looks where this user may not (:class:`Survey`)
+    ``enter``      the beginning of a command line that looks where this user may not (:class:`DirectoryScan`)
     """
 
     upper: Path | None = None
@@ -67,8 +67,8 @@ class Meter:
     ) -> None:
         upper = directories.upper
         enter = directories.enter
-        self._upper = Survey(upper, with_base=directories.whole, enter=enter) if upper else None
-        self._scratch = [Survey(path, enter=enter) for path in directories.scratch.values()]
+        self._upper = DirectoryScan(upper, with_base=directories.whole, enter=enter) if upper else None
+        self._scratch = [DirectoryScan(path, enter=enter) for path in directories.scratch.values()]
         self._roots = [*([upper] if upper else []), *directories.scratch.values()]
         self._disk, self._clock, self._size_rw = directories.disk, clock, size_rw
         self.usages: list[StepUsage] = []
@@ -79,7 +79,7 @@ class Meter:
     @contextmanager
     def step(self, name: str) -> Iterator[Measured]:
         measured = Measured()
-        watch = Watch(self._roots, self._disk, self._surveys())
+        watch = Watch(self._roots, self._disk, self._scans())
         before, start = self._held(), self._clock()
         try:
             with watch:
@@ -90,7 +90,7 @@ class Meter:
     def _settle(self, name: str, seconds: float, before: int, watch: Watch) -> StepUsage:
         index = len(self.usages)
         change = self._upper.commit(index) if self._upper else None
-        scratch = [survey.commit(index) for survey in self._scratch]
+        scratch = [scan.commit(index) for scan in self._scratch]
         usage = self._usage(StepUsage(name, seconds, None, free_min=watch.free), change, scratch)
         if change is not None:
             usage = self._with_peak(usage, before, watch)
@@ -98,10 +98,10 @@ class Meter:
         self.usages.append(usage)
         return usage
 
-    def _usage(self, usage: StepUsage, change: Change | None, scratch: list[Change]) -> StepUsage:
+    def _usage(self, usage: StepUsage, change: DirectoryChange | None, scratch: list[DirectoryChange]) -> StepUsage:
         """Scratch is a volume, which can often be read where the writable layer cannot."""
         if scratch or self._upper is not None:
-            usage = replace(usage, scratch=sum(survey.size for survey in self._scratch),
+            usage = replace(usage, scratch=sum(scan.size for scan in self._scratch),
                             scratch_added=sum(each.added for each in scratch))  # fmt: skip
         if self._upper is None or change is None:
             return replace(usage, layer=self._size_rw())
@@ -112,16 +112,16 @@ class Meter:
         peak = max(ends, watch.peak)
         return replace(usage, peak=peak, transient=peak - ends, curve=tuple(watch.curve()))
 
-    def _surveys(self) -> list[Survey]:
+    def _scans(self) -> list[DirectoryScan]:
         return [*([self._upper] if self._upper else []), *self._scratch]
 
     def _held(self) -> int:
-        return sum(survey.size for survey in self._surveys())
+        return sum(scan.size for scan in self._scans())
 
     @property
     def unseen(self) -> int:
         """How many directories of the container could not be read here, so that no figure has their bytes."""
-        return sum(len(survey.unseen) for survey in self._surveys())
+        return sum(len(scan.unseen) for scan in self._scans())
 
     def step_of(self, path: bytes) -> int | None:
         """The position of the step that wrote ``path`` last; None if it was there before the first, or unseen."""

@@ -16,7 +16,7 @@ from assembler.image.blob_origins import missing, told_origins
 from assembler.image.choose_platform import offered
 from assembler.image.image import Image, descend, image_of, refuse_artifact
 from assembler.image.index_entries import named, references
-from assembler.image.manifests import Document, blobs_of, closure
+from assembler.image.manifests import RawManifest, blobs_of, closure
 from assembler.layer.byte_streams import Pieces, Tapped
 from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
@@ -65,11 +65,11 @@ class HeldImage:
     # What it is
 
     @cached_property
-    def root(self) -> Document:
+    def root(self) -> RawManifest:
         """What a tag leads to: the manifest or the index."""
         entry = self.entries[0]
         descriptor = Descriptor(entry.media_type, entry.digest, entry.size)
-        return Document(descriptor, self.read(descriptor))
+        return RawManifest(descriptor, self.read(descriptor))
 
     @property
     def name(self) -> str:
@@ -81,7 +81,7 @@ class HeldImage:
         return self.entries[0].digest
 
     @cached_property
-    def documents(self) -> tuple[Document, ...]:
+    def documents(self) -> tuple[RawManifest, ...]:
         """All of them, children before their index; the last is the root."""
         self._refuse_lacking()
         return tuple(closure(self.root.descriptor, self.read))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from assembler.image.annotations import BASE_NAME
 from assembler.image.image import image_of, read_image
-from assembler.image.manifests import Document
+from assembler.image.manifests import RawManifest
 from assembler.image.read_archive import read_archive
 from assembler.image.write_archive import write_archive
 from assembler.layer.compress import compressor
 from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.model.digest import Digest
-from assembler.places.piped import streamed
+from assembler.places.piped import piped
 from assembler.places.temporary_layout import temporary_layout
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _load(held: HeldImage, names: Sequence[Reference], engine: Engine, progress:
     assert store is not None
     with (
         progress.task(f"loading {names[0] if names else held.digest.short}") as task,
-        streamed(
+        piped(
             lambda sink: write_archive(store, [(image, names)], sink, plain_layers=True, advance=task.advance)
         ) as archive,
     ):
@@ -93,4 +93,4 @@ def _with_layers(image: Image, layers: Mapping[Digest, Descriptor]) -> Image:
     manifest = {**image.manifest, "layers": [layers[diff_id].to_json() for _, diff_id in image.layers]}
     data = canonical_json(manifest)
     descriptor = Descriptor.of(image.descriptor.media_type, data)
-    return image_of(Document(descriptor, data), image.config_bytes)
+    return image_of(RawManifest(descriptor, data), image.config_bytes)

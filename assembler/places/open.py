@@ -11,7 +11,7 @@ from assembler.image import strict_json
 from assembler.image.image import image_of
 from assembler.image.index_entries import entry_called, find, group, with_platforms
 from assembler.image.layout import Layout
-from assembler.image.manifests import Document
+from assembler.image.manifests import RawManifest
 from assembler.image.read_archive import read_archive
 from assembler.layer.compress import compressor
 from assembler.model import media_types
@@ -77,7 +77,7 @@ class Found:
         """What an image's config says, where that is here."""
         if entry.media_type not in media_types.MANIFESTS or self.store is None or not self.store.has(entry):
             return None
-        found = Document(entry, self.read(entry))
+        found = RawManifest(entry, self.read(entry))
         if found.artifact is not None or not self.store.has(found.config):
             return None
         return image_of(found, self.store.read(found.config, strict_json.CONFIG_CAP)).platform

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def streamed(write: Callable[[BinaryIO], object]) -> Iterator[BinaryIO]:
+def piped(write: Callable[[BinaryIO], object]) -> Iterator[BinaryIO]:
     """What ``write`` writes, as something to read: a pipe with a thread behind it."""
     reader, writer = os.pipe()
     failures: list[BaseException] = []

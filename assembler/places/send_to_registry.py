@@ -12,7 +12,7 @@ from assembler.registry.push import BlobToPush, ManifestToPush, PushPlan, push
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from assembler.image.manifests import Document
+    from assembler.image.manifests import RawManifest
     from assembler.model.descriptor import Descriptor
     from assembler.model.digest import Digest
     from assembler.model.reference import Reference
@@ -33,7 +33,7 @@ class Shipment:
     images: Sequence[HeldImage]
     target: Reference
     tags: Mapping[Digest, tuple[str, ...]]
-    index: Document | None = None
+    index: RawManifest | None = None
 
 
 def send(shipment: Shipment, world: World, options: PushOptions, *, copy_far: bool) -> PushReport:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PIECE: Final = 256 * 1024
 
 
-class Source(Protocol):
+class BlobSource(Protocol):
     def read(self, offset: int, length: int) -> Iterator[bytes]:
         """Exactly these bytes, in pieces; as often as it is asked for."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from assembler.errors import ImageError, RegistryError
 from assembler.image import strict_json
 from assembler.image.blob_store import check_bytes
-from assembler.image.manifests import Document
+from assembler.image.manifests import RawManifest
 from assembler.model import media_types
 from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _KNOWN_TYPES: Final = media_types.MANIFESTS | media_types.INDEXES
 
 
-def fetch_manifest(repository: Repository, identifier: str) -> Document:
+def fetch_manifest(repository: Repository, identifier: str) -> RawManifest:
     """What stands behind a tag or digest (``sha256:...``). A digest is held against the bytes."""
     reply = repository.get_manifest(identifier)
     media_type = _media_type(reply)
@@ -31,12 +31,12 @@ def fetch_manifest(repository: Repository, identifier: str) -> Document:
         digest = Digest.parse(identifier)
         descriptor = Descriptor(media_type, digest, len(reply.body))
         check_bytes(descriptor, reply.body)
-        return Document(descriptor, reply.body)
+        return RawManifest(descriptor, reply.body)
     descriptor = Descriptor.of(media_type, reply.body)
     said, actual = reply.headers.get("Docker-Content-Digest", ""), descriptor.digest
     if said.startswith("sha256:") and said != str(actual):  # too many registries get this header wrong
         repository.warn(f"{repository.name}:{identifier} is {actual}, although the registry says {said[:80]}.")
-    return Document(descriptor, reply.body)
+    return RawManifest(descriptor, reply.body)
 
 
 def read_blob(repository: Repository, blob: Descriptor, cap: int = strict_json.CONFIG_CAP) -> bytes:

@@ -17,7 +17,7 @@ from assembler.registry.parallel import run_all
 from assembler.registry.push_plan import BlobToPush, ManifestToPush, PushPlan
 from assembler.registry.repository import Upload
 from assembler.registry.responses import Refused
-from assembler.registry.upload import BlobResult, BlobUpload, Sending, Way, find_or_mount
+from assembler.registry.upload import BlobOutcome, BlobResult, BlobUpload, Sending, find_or_mount
 from assembler.registry.upload_journal import open_journal
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class PushReport:
         """Bytes that a broken upload had left in the registry and that were not sent again."""
         return sum(blob.kept for blob in self.blobs)
 
-    def count(self, way: Way) -> int:
+    def count(self, way: BlobOutcome) -> int:
         return sum(blob.way is way for blob in self.blobs)
 
 

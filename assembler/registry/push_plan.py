@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from assembler.registry.blob_source import Source
+    from assembler.registry.blob_source import BlobSource
     from assembler.registry.repository import Repository
 
 
@@ -36,7 +36,7 @@ class BlobToPush:
     remote: Repository | None = None
 
     @property
-    def source(self) -> Source | None:
+    def source(self) -> BlobSource | None:
         if self.path is not None:
             return FileSource(self.path)
         return RegistrySource(self.remote, self.descriptor) if self.remote is not None else None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
-    from assembler.registry.blob_source import Source
+    from assembler.registry.blob_source import BlobSource
 
 
 class Cancelled(RegistryError):
@@ -28,7 +28,7 @@ class Body(httpx.SyncByteStream):
     """
 
     def __init__(
-        self, source: Source, offset: int, length: int, sent: Callable[[int], None], stop: threading.Event
+        self, source: BlobSource, offset: int, length: int, sent: Callable[[int], None], stop: threading.Event
     ) -> None:
         self.source = source
         self.offset = offset

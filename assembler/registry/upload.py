@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from assembler.model.descriptor import Descriptor
-    from assembler.registry.blob_source import Source
+    from assembler.registry.blob_source import BlobSource
     from assembler.registry.repository import Repository, Upload
     from assembler.registry.retry import Trial
     from assembler.registry.upload_journal import Journal
 
 
-class Way(enum.Enum):
+class BlobOutcome(enum.Enum):
     FOUND = "found"
     MOUNTED = "mounted"
     SENT = "sent"
@@ -40,7 +40,7 @@ class BlobResult:
     left in the registry and that were not sent again; ``host`` is where the bytes went."""
 
     descriptor: Descriptor
-    way: Way
+    way: BlobOutcome
     sent: int = 0
     kept: int = 0
     host: str | None = None
@@ -68,12 +68,12 @@ def find_or_mount(
     Asking the source first costs a request, and leaves no orphaned session where the source does not have the blob.
     """
     if repository.has_blob(blob):
-        return BlobResult(blob, Way.FOUND)
+        return BlobResult(blob, BlobOutcome.FOUND)
     for source, target in sources:
         try:
             if source.has_blob(blob):
                 upload = target.mount_blob(blob.digest, source.name)
-                return upload or BlobResult(blob, Way.MOUNTED)
+                return upload or BlobResult(blob, BlobOutcome.MOUNTED)
         except RegistryError:
             continue  # a mount is a courtesy: whatever is said against it, the blob can still be sent
     return None
@@ -95,7 +95,7 @@ class Sending:
 class BlobUpload:
     """One blob that has to be sent. ``advance`` is told progress in bytes, negative when a start is made anew."""
 
-    def __init__(self, blob: Descriptor, source: Source, sending: Sending, advance: Callable[[int], None]) -> None:
+    def __init__(self, blob: Descriptor, source: BlobSource, sending: Sending, advance: Callable[[int], None]) -> None:
         self._repository = sending.repository
         self._blob = blob
         self._source = source
@@ -130,7 +130,7 @@ class BlobUpload:
                 self._pick_up(error)
         self._journal.forget(self._blob.digest)
         self._move_to(self._blob.size)
-        return BlobResult(self._blob, Way.SENT, self._sent, self._kept, current.location.host)
+        return BlobResult(self._blob, BlobOutcome.SENT, self._sent, self._kept, current.location.host)
 
     # -- sending -------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from assembler.model.step_usage import StepUsage
 from assembler.report.dockerfile_cost import DockerfileCost, LastStage
 from assembler.report.file_table import FileTable
 from assembler.report.hints import Hint
-from assembler.report.record_part import Part
+from assembler.report.record_part import RecordPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 
 
-class RecipeName(Part):
+class RecipeName(RecordPart):
     name: str
     file: str
 
 
-class EngineName(Part):
+class EngineName(RecordPart):
     """``capture`` is how the container's files were read."""
 
     name: str
@@ -39,12 +39,12 @@ class EngineName(Part):
     capture: Literal["overlay", "exports"] | None = None
 
 
-class Tally(Part):
+class Tally(RecordPart):
     files: int = 0
     bytes: int = 0
 
 
-class PruneRule(Part):
+class PruneRule(RecordPart):
     """What one rule kept out of the layer. ``preset`` is the preset that the rule comes from."""
 
     pattern: str
@@ -53,14 +53,14 @@ class PruneRule(Part):
     bytes: int
 
 
-class Drop(Part):
+class Drop(RecordPart):
     """What a layer can't carry, or the way of reading could not see: a socket, an extended attribute."""
 
     path: str
     what: str
 
 
-class Discard(Part):
+class Discard(RecordPart):
     """Bytes that one step wrote and a later one deleted or replaced."""
 
     written_by: int | None
@@ -68,7 +68,7 @@ class Discard(Part):
     bytes: int
 
 
-class Heavy(Part):
+class Heavy(RecordPart):
     """A file or directory among the largest. ``steps``: bytes by the step that wrote them last, largest first."""
 
     path: str
@@ -77,7 +77,7 @@ class Heavy(Part):
     steps: tuple[tuple[int | None, int], ...] = ()
 
 
-class LayerSize(Part):
+class LayerSize(RecordPart):
     """``compressed`` is the blob's size, ``uncompressed`` the tar's, ``content`` the files' in it. What was not read is
     None.
 
@@ -93,7 +93,7 @@ class LayerSize(Part):
     rest: int | None = None
 
 
-class BaseLayer(Part):
+class BaseLayer(RecordPart):
     """``uncompressed`` is the tar's size, None where only the manifest was read."""
 
     digest: str
@@ -101,7 +101,7 @@ class BaseLayer(Part):
     uncompressed: int | None = None
 
 
-class ImageReport(Part):
+class ImageReport(RecordPart):
     """One image: its new layer in detail, what it stands on by size. ``kinds`` counts the layer's entries."""
 
     name: str
@@ -130,7 +130,7 @@ class ImageReport(Part):
         return self.layer.compressed + sum(layer.compressed for layer in self.base)
 
 
-class Violation(Part):
+class Violation(RecordPart):
     """One broken limit. ``actual`` is None if nobody could measure it; ``culprits`` are lines for people."""
 
     image: str
@@ -147,7 +147,7 @@ class Violation(Part):
         return f"{self.image}: {self.what} is {human(self.actual)}, {over} over its budget of {human(self.limit)}"
 
 
-class BuildRecord(Part):
+class BuildRecord(RecordPart):
     format: Literal[1] = FORMAT
     kind: Literal["build"] = "build"
     imgasm: str

@@ -19,7 +19,7 @@ from assembler.model import media_types
 from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
 from assembler.report.build_record import FORMAT, BuildRecord
-from assembler.report.record_part import Part
+from assembler.report.record_part import RecordPart
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -30,7 +30,7 @@ RECORD_NAME: Final = "imgasm.json"
 """Image layouts may hold further files (image-spec image-layout.md, "Content")."""
 
 
-class Builds(Part):
+class Builds(RecordPart):
     """The one that was finished last stands last."""
 
     format: Literal[1] = FORMAT

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from assembler.model.size import human
-from assembler.report.record_part import Part
+from assembler.report.record_part import RecordPart
 from assembler.report.text_layout import Name, columns, draw, section
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Side:
         return cls(name, image.compressed, whole, image.table, tuple(step.name for step in record.steps))
 
 
-class Change(Part):
+class Change(RecordPart):
     """Bytes, uncompressed; 0 where there was, or is, nothing."""
 
     name: str
@@ -54,13 +54,13 @@ class Change(Part):
         return self.after - self.before
 
 
-class Totals(Part):
+class Totals(RecordPart):
     name: str
     compressed: int
     uncompressed: int | None = None
 
 
-class Comparison(Part):
+class Comparison(RecordPart):
     """``paths``, ``steps`` and ``packages`` hold what changed its size, the largest change first; None is unknown."""
 
     format: Literal[1] = FORMAT

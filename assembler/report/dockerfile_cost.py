@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from assembler.model.printable import printable
 from assembler.model.size import human
-from assembler.report.record_part import Part, counted
+from assembler.report.record_part import RecordPart, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from assembler.model.step_usage import StepUsage
 
 
-class LastStage(Part):
+class LastStage(RecordPart):
     """The last stage of a Dockerfile of two: ``COPY --from`` of the regular files that the image's layer holds.
 
     They are the same files, so ``bytes`` are the layer's contents, and ``compressed`` is what this build's own
@@ -27,7 +27,7 @@ class LastStage(Part):
     removals: int = 0
 
 
-class DockerfileCost(Part):
+class DockerfileCost(RecordPart):
     """What the same steps cost as a Dockerfile of one stage with one RUN each, where nothing ever shrinks.
 
     ``steps`` is what each RUN layer would hold, uncompressed; ``bytes`` their sum, ``scratch`` the part of it that

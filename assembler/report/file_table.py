@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import model_validator
 
-from assembler.report.record_part import Part, path_text
+from assembler.report.record_part import RecordPart, path_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +42,7 @@ class FileRow:
     package: str | None
 
 
-class FileTable(Part):
+class FileTable(RecordPart):
     """Row ``i`` is the file ``directories[parents[i]] + "/" + names[i]``. Rows are in order of path."""
 
     directories: tuple[str, ...] = ()

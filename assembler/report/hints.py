@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Literal
 
-from assembler.report.record_part import Part, path_text
+from assembler.report.record_part import RecordPart, path_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ _WORTH_COMPARING: Final = 4096
 """Bytes. Smaller files that are equal bring next to nothing, and there are many of them to read."""
 
 
-class Hint(Part):
+class Hint(RecordPart):
     """``files`` and ``bytes`` are what would not be in the layer, ``compressed`` about what the blob would lose.
 
     ``what`` is a preset's name for ``preset``. ``examples`` are the largest; of equal files the copies that could go.

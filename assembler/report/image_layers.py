@@ -10,20 +10,20 @@ from assembler.report import hints
 from assembler.report.build_record import BaseLayer, BuildRecord, Heavy, ImageReport, LayerSize, RecipeName
 from assembler.report.file_table import FileTable, LayerRow, file_table
 from assembler.report.hints import Hint
-from assembler.report.layer_summary import Totals
-from assembler.report.package_owners import Owners, owners_in
-from assembler.report.record_part import Part, path_text
+from assembler.report.layer_summary import SummaryBuilder
+from assembler.report.package_owners import PackageOwners, owners_in
+from assembler.report.record_part import RecordPart, path_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.report.visible_files import Rootfs
+    from assembler.report.visible_files import VisibleFiles
 
 FORMAT: Final = 1
 _LARGEST: Final = 20
 
 
-class ImageLayer(Part):
+class ImageLayer(RecordPart):
     """``bytes`` is the content of the layer's files, ``wasted`` what later layers overwrite or remove of it. What only
     the layer itself tells is None where only the manifest was read."""
 
@@ -37,14 +37,14 @@ class ImageLayer(Part):
     wasted: int | None = None
 
 
-class Wasted(Part):
+class Wasted(RecordPart):
     """``bytes`` of content that stood under ``path`` in some layer, and that the image does not show."""
 
     path: str
     bytes: int
 
 
-class Contents(Part):
+class Contents(RecordPart):
     """What is in the layers. ``steps`` of files, directories and the table are positions of layers.
 
     ``efficiency`` is the part of all content that the image shows.
@@ -60,7 +60,7 @@ class Contents(Part):
     table: FileTable
 
 
-class LayersReport(Part):
+class LayersReport(RecordPart):
     """One image. ``contents`` is None where only the manifest was read."""
 
     format: Literal[1] = FORMAT
@@ -99,7 +99,9 @@ class Stored:
     created_by: str | None = None
 
 
-def image_layers(stored: Sequence[Stored], uncompressed: Sequence[int], rootfs: Rootfs | None) -> list[ImageLayer]:
+def image_layers(
+    stored: Sequence[Stored], uncompressed: Sequence[int], rootfs: VisibleFiles | None
+) -> list[ImageLayer]:
     """``uncompressed`` and ``rootfs`` are from layers that were all read; None and nothing if they were not."""
     plain = [
         ImageLayer(digest=one.digest, media_type=one.media_type, compressed=one.compressed, created_by=one.created_by)
@@ -114,9 +116,9 @@ def image_layers(stored: Sequence[Stored], uncompressed: Sequence[int], rootfs: 
     ]
 
 
-def contents_of(rootfs: Rootfs) -> Contents:
-    owners = owners_in(rootfs) or Owners(())
-    totals, rows, digests = Totals(_LARGEST), list[LayerRow](), dict[bytes, bytes]()
+def contents_of(rootfs: VisibleFiles) -> Contents:
+    owners = owners_in(rootfs) or PackageOwners(())
+    totals, rows, digests = SummaryBuilder(_LARGEST), list[LayerRow](), dict[bytes, bytes]()
     seen: set[int] = set()
     for path, file in sorted(rootfs.walk(), key=lambda found: found[0]):
         if file.size and id(file) not in seen:  # a file counts under its first name

@@ -36,7 +36,7 @@ def summary(entries: Iterable[LayerFile], largest: int = 20) -> Summary:
 
     Memory grows with the number of directories, not of files.
     """
-    totals = Totals(largest)
+    totals = SummaryBuilder(largest)
     for path, kind, size, step in entries:
         totals.add(path, kind, size, step)
     steps = tuple(totals.steps())
@@ -58,7 +58,7 @@ class _Directory:
     largest_below: int = 0
 
 
-class Totals:
+class SummaryBuilder:
     """Adds up entries one by one; what it gives is for a report."""
 
     def __init__(self, largest: int) -> None:

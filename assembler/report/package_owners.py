@@ -12,7 +12,7 @@ _APK: Final = (b"lib/apk/db/installed", b"usr/lib/apk/db/installed")
 _MERGED: Final = (b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32")
 
 
-class Files(Protocol):
+class PackageDatabase(Protocol):
     """A rootfs, as far as a package database needs it. Paths are bytes without a leading slash."""
 
     def names(self, path: bytes, /) -> Iterable[bytes]:
@@ -25,7 +25,7 @@ class Files(Protocol):
         """Where a symbolic link points; None when ``path`` is none."""
 
 
-class Owners:
+class PackageOwners:
     """Package names by path. What several packages list, as all of them do /usr, is said to be the last one's."""
 
     def __init__(self, owned: Iterable[tuple[bytes, str]], aliases: Mapping[bytes, bytes] | None = None) -> None:
@@ -45,7 +45,7 @@ class Owners:
         return self._aliases.get(top, top) + slash + rest
 
 
-def owners_in(root: Files) -> Owners | None:
+def owners_in(root: PackageDatabase) -> PackageOwners | None:
     """Reads the databases below ``root``; an empty answer where there is none, None where it can't be read."""
     lists = sorted(name for name in root.names(_DPKG) if name.endswith(b".list"))
     databases = [_DPKG + b"/" + name for name in lists]
@@ -56,10 +56,10 @@ def owners_in(root: Files) -> Owners | None:
         if data is None:
             return None
         owned += _dpkg(path, data) if path.startswith(_DPKG) else _apk(data)
-    return Owners(owned, _aliases(root))
+    return PackageOwners(owned, _aliases(root))
 
 
-def _aliases(root: Files) -> dict[bytes, bytes]:
+def _aliases(root: PackageDatabase) -> dict[bytes, bytes]:
     """The merged /usr: top directories that are links into it."""
     links = ((top, root.target(top)) for top in _MERGED)
     return {top: target.lstrip(b"/") for top, target in links if target is not None}

@@ -16,12 +16,12 @@ from assembler.model.size import human
 from assembler.report import timeline
 from assembler.report.dockerfile_cost import HEADING, ONE_STAGE, two_stages
 from assembler.report.step_colors import color, ink
-from assembler.report.treemap import Box, Cell, cells, tree_of
+from assembler.report.treemap import Box, Cell, cells, size_tree
 
 if TYPE_CHECKING:
     from assembler.report.build_record import BuildRecord, ImageReport
     from assembler.report.dockerfile_cost import DockerfileCost
-    from assembler.report.timeline import Span
+    from assembler.report.timeline import StepSpan
 
 WIDTH: Final = 960
 _ON: Final = {"#000": "black", "#fff": "white"}
@@ -86,7 +86,7 @@ def _draw_timeline(picture: Element, record: BuildRecord) -> None:
     _draw_legend(picture)
 
 
-def _draw_step(picture: Element, record: BuildRecord, index: int, span: Span) -> None:
+def _draw_step(picture: Element, record: BuildRecord, index: int, span: StepSpan) -> None:
     step = record.steps[index]
     group = SubElement(picture, "g", {"class": "step", "data-step": str(index)})
     told = [f"{step.name}: {step.seconds:.1f} s"]
@@ -100,7 +100,7 @@ def _draw_step(picture: Element, record: BuildRecord, index: int, span: Span) ->
         _text(group, (span.start + 5, y + 15), name, look=_ON[ink(color(index))])
 
 
-def _draw_peaks(picture: Element, spans: list[Span], top: int) -> None:
+def _draw_peaks(picture: Element, spans: list[StepSpan], top: int) -> None:
     """A dot on each step's peak, its size beside those that have room, the highest first."""
     peaks = sorted(((held, x) for span in spans for held, x in [span.peak]), reverse=True)
     taken: list[float] = []
@@ -135,7 +135,7 @@ def _draw_map(picture: Element, record: BuildRecord, image: ImageReport, y: floa
     assert image.table is not None
     title = f"{image.name}: {human(image.layer.content)} in the layer, {human(image.layer.compressed)} compressed"
     _text(picture, (14, y + 16), printable(title))
-    for cell in cells(tree_of(image.table), Box(14, y + 26, WIDTH - 28, _MAP_HEIGHT - 26)):
+    for cell in cells(size_tree(image.table), Box(14, y + 26, WIDTH - 28, _MAP_HEIGHT - 26)):
         _draw_cell(picture, record, cell)
 
 

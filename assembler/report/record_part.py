@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 
-class Part(BaseModel):
+class RecordPart(BaseModel):
     """Readers ignore keys that they do not know, so that a record of a later imgasm can still be read."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")

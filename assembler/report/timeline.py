@@ -15,7 +15,7 @@ _NARROWEST: Final = 14.0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class StepSpan:
     """One step from pixel ``start`` to ``end``; ``before`` and ``after`` are the layer's bytes, ``curve`` is (pixel,
     bytes in layer and scratch), ``peak`` is (bytes, pixel)."""
 
@@ -27,9 +27,9 @@ class Span:
     peak: tuple[int, float]
 
 
-def spans(steps: Sequence[StepUsage], left: float, width: float) -> list[Span]:
+def spans(steps: Sequence[StepUsage], left: float, width: float) -> list[StepSpan]:
     """The steps side by side over ``width`` pixels, as wide as they took long but for the shortest."""
-    found: list[Span] = []
+    found: list[StepSpan] = []
     before, held = _start(steps), _start(steps)
     for step, pixels in zip(steps, _widths([step.seconds for step in steps], width), strict=True):
         after = step.layer or 0
@@ -47,14 +47,14 @@ def _start(steps: Sequence[StepUsage]) -> int:
     return max(0, first.layer - first.added + first.removed)
 
 
-def _span(step: StepUsage, start: float, end: float, before: int, held: int) -> Span:
+def _span(step: StepUsage, start: float, end: float, before: int, held: int) -> StepSpan:
     after = step.layer or 0
     inner = step.curve or ((step.peak,) if step.peak is not None else ())
     stretch = (end - start) / max(1, len(inner))
     curve = [(start, held), *((start + stretch * (number + 0.5), value) for number, value in enumerate(inner))]
     curve.append((end, after + (step.scratch or 0)))
     highest = max(curve, key=lambda point: point[1])
-    return Span(start, end, before, after, tuple(curve), (highest[1], highest[0]))
+    return StepSpan(start, end, before, after, tuple(curve), (highest[1], highest[0]))
 
 
 def _widths(seconds: Sequence[float], width: float) -> list[float]:

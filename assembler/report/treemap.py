@@ -27,13 +27,13 @@ _TITLE: Final = 15.0
 
 
 @dataclass(slots=True)
-class Tree:
+class SizeTree:
     """A directory, or a file: that is one without children. ``steps``: bytes by the step that wrote them."""
 
     path: str
     size: int = 0
     steps: Counter[int | None] = field(default_factory=Counter)
-    children: dict[str, Tree] = field(default_factory=dict)
+    children: dict[str, SizeTree] = field(default_factory=dict)
 
     @property
     def step(self) -> int | None:
@@ -63,12 +63,12 @@ class Cell:
     """``title`` says that a directory's own name is to be written above what it holds."""
 
     box: Box
-    tree: Tree
+    tree: SizeTree
     title: bool
 
 
-def tree_of(table: FileTable) -> Tree:
-    root = Tree("/")
+def size_tree(table: FileTable) -> SizeTree:
+    root = SizeTree("/")
     for row in table.rows():
         node = root
         node.size += row.size
@@ -76,14 +76,14 @@ def tree_of(table: FileTable) -> Tree:
         parts = row.path.strip("/").split("/")
         for depth, part in enumerate(parts, 1):
             if part not in node.children:
-                node.children[part] = Tree("/" + "/".join(parts[:depth]))
+                node.children[part] = SizeTree("/" + "/".join(parts[:depth]))
             node = node.children[part]
             node.size += row.size
             node.steps[row.step] += row.size
     return root
 
 
-def cells(tree: Tree, box: Box) -> Iterator[Cell]:
+def cells(tree: SizeTree, box: Box) -> Iterator[Cell]:
     """Directories before what they hold, so that drawing in this order is right."""
     if box.area < _SMALLEST or not tree.size:
         return
@@ -96,7 +96,7 @@ def cells(tree: Tree, box: Box) -> Iterator[Cell]:
             yield from cells(child, place)
 
 
-def _first_that_branches(tree: Tree) -> Tree:
+def _first_that_branches(tree: SizeTree) -> SizeTree:
     """Without the directories that hold nothing but one directory."""
     while len(tree.children) == 1:
         (only,) = tree.children.values()
@@ -106,26 +106,26 @@ def _first_that_branches(tree: Tree) -> Tree:
     return tree
 
 
-def _visible(tree: Tree, room: Box) -> list[Tree]:
+def _visible(tree: SizeTree, room: Box) -> list[SizeTree]:
     """The children, largest first; those too small to be seen are one last child."""
     least = _SMALLEST * tree.size / room.area if room.area else tree.size
     ordered = sorted(tree.children.values(), key=lambda child: (-child.size, child.path))
     large = [child for child in ordered if child.size >= least]
     rest = ordered[len(large) :]
     if rest:
-        together = Tree(f"{tree.path.rstrip('/')}/ ({len(rest)} smaller)", sum(child.size for child in rest))
+        together = SizeTree(f"{tree.path.rstrip('/')}/ ({len(rest)} smaller)", sum(child.size for child in rest))
         for child in rest:
             together.steps.update(child.steps)
         large.append(together)
     return large
 
 
-def _squarify(trees: list[Tree], box: Box) -> Iterator[tuple[Tree, Box]]:
+def _squarify(trees: list[SizeTree], box: Box) -> Iterator[tuple[SizeTree, Box]]:
     whole = sum(tree.size for tree in trees)
     if not whole or not box.area:
         return
     scale = box.area / whole
-    row: list[Tree] = []
+    row: list[SizeTree] = []
     for tree in trees:
         if row and _worst([*row, tree], scale, box) > _worst(row, scale, box):
             placed, box = _place(row, scale, box)
@@ -135,7 +135,7 @@ def _squarify(trees: list[Tree], box: Box) -> Iterator[tuple[Tree, Box]]:
     yield from _place(row, scale, box)[0]
 
 
-def _worst(row: Iterable[Tree], scale: float, box: Box) -> float:
+def _worst(row: Iterable[SizeTree], scale: float, box: Box) -> float:
     """The aspect ratio, 1 or more, of the row's least square rectangle if it were laid along the shorter side."""
     areas = [tree.size * scale for tree in row]
     side, total = min(box.width, box.height), sum(areas)
@@ -144,11 +144,11 @@ def _worst(row: Iterable[Tree], scale: float, box: Box) -> float:
     return max(side**2 * max(areas) / total**2, total**2 / (side**2 * min(areas)))
 
 
-def _place(row: list[Tree], scale: float, box: Box) -> tuple[list[tuple[Tree, Box]], Box]:
+def _place(row: list[SizeTree], scale: float, box: Box) -> tuple[list[tuple[SizeTree, Box]], Box]:
     """The row's rectangles along the shorter side of ``box``, and what is left of it."""
     upright = box.width >= box.height
     thick = sum(tree.size for tree in row) * scale / min(box.width, box.height)
-    placed: list[tuple[Tree, Box]] = []
+    placed: list[tuple[SizeTree, Box]] = []
     position = 0.0
     for tree in row:
         length = tree.size * scale / thick if thick else 0.0

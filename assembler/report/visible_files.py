@@ -34,7 +34,7 @@ _WORTH_HASHING: Final = 4096
 
 
 @dataclass(slots=True, eq=False)
-class File:
+class VisibleFile:
     """What stands under a name and is no directory. ``taken`` are bytes of the compressed layer. ``names`` counts."""
 
     layer: int
@@ -47,10 +47,10 @@ class File:
     names: int = 0
 
 
-Directory = dict[bytes, "File | Directory"]
+Directory = dict[bytes, "VisibleFile | Directory"]
 
 
-class Rootfs:
+class VisibleFiles:
     """``apply`` takes the layers, lowest first. ``wasted`` counts bytes by the path that they had, ``lost`` by layer,
     ``added`` all bytes of each layer's files, ``entries`` its members."""
 
@@ -82,7 +82,7 @@ class Rootfs:
                 now = consumed()
                 file.taken, before = now - before, now
 
-    def walk(self) -> Iterator[tuple[bytes, File]]:
+    def walk(self) -> Iterator[tuple[bytes, VisibleFile]]:
         """Every name that is no directory's, a file with several names under each."""
         pending: list[tuple[bytes, Directory]] = [(b"", self.root)]
         while pending:
@@ -93,8 +93,8 @@ class Rootfs:
                 else:
                     yield prefix + name, found
 
-    def find(self, path: bytes) -> File | Directory | None:
-        found: File | Directory | None = self.root
+    def find(self, path: bytes) -> VisibleFile | Directory | None:
+        found: VisibleFile | Directory | None = self.root
         for name in path.split(b"/") if path else ():
             found = found.get(name) if isinstance(found, dict) else None
         return found
@@ -107,11 +107,11 @@ class Rootfs:
 
     def read(self, path: bytes) -> bytes | None:
         found = self.find(path)
-        return found.data if isinstance(found, File) else b""
+        return found.data if isinstance(found, VisibleFile) else b""
 
     def target(self, path: bytes) -> bytes | None:
         found = self.find(path)
-        return found.target or None if isinstance(found, File) else None
+        return found.target or None if isinstance(found, VisibleFile) else None
 
     def _count(self, name: int) -> None:
         self._entries += 1
@@ -120,7 +120,7 @@ class Rootfs:
             raise ImageError(f"the image has more than {_MOST_ENTRIES} entries, or names of more than {_MOST_NAMES}"
                              " bytes", hint="Check where it comes from; no real image is like that.")
 
-    def _add(self, member: Member, path: bytes, layer: int) -> File | None:
+    def _add(self, member: Member, path: bytes, layer: int) -> VisibleFile | None:
         if not path:
             return None
         parent, name = self._parent(path)
@@ -138,21 +138,21 @@ class Rootfs:
         parent[name] = file
         return None if member.is_link else file
 
-    def _linked(self, member: Member) -> File | None:
+    def _linked(self, member: Member) -> VisibleFile | None:
         found = self.find(member.link)
-        return found if isinstance(found, File) else None
+        return found if isinstance(found, VisibleFile) else None
 
-    def _new(self, member: Member, path: bytes, layer: int) -> File:
+    def _new(self, member: Member, path: bytes, layer: int) -> VisibleFile:
         if member.kind is not Kind.REGULAR:
-            return File(layer, target=member.linkname if member.kind is Kind.SYMLINK else b"")
+            return VisibleFile(layer, target=member.linkname if member.kind is Kind.SYMLINK else b"")
         self.added[layer] += member.size
         self.files[layer] += 1
-        file = File(layer, member.size, data=b"" if not member.size else None)
+        file = VisibleFile(layer, member.size, data=b"" if not member.size else None)
         if member.size:
             self._take(member, path, file)
         return file
 
-    def _take(self, member: Member, path: bytes, file: File) -> None:
+    def _take(self, member: Member, path: bytes, file: VisibleFile) -> None:
         digest, start = hashlib.sha256(), b""
         keep = path.startswith(_KEPT) and self._kept + member.size <= _KEPT_MOST
         pieces: list[bytes] = []
@@ -196,7 +196,7 @@ class Rootfs:
         there = parent.get(name)
         if there is None:
             return
-        if isinstance(there, File):
+        if isinstance(there, VisibleFile):
             if there.layer != spare:
                 del parent[name]
                 self._lose(there, path)
@@ -213,7 +213,7 @@ class Rootfs:
         if spare is None:
             del parent[name]
 
-    def _lose(self, file: File, path: bytes) -> None:
+    def _lose(self, file: VisibleFile, path: bytes) -> None:
         file.names -= 1
         if not file.names and file.size:
             self.wasted[path] += file.size

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assembler.cli.heartbeat import Work
+from assembler.cli.heartbeat import RunningTask
 from assembler.cli.terminal import Terminal
 from assembler.image.layout import Layout
 from tests.cli.running import imgasm
@@ -81,7 +81,7 @@ def test_a_registrys_words_do_not_either(home: Path) -> None:
 
 def test_a_steps_last_line_beside_its_sign_of_life(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = Terminal()
-    work = Work(EVIL, None, "lines")
+    work = RunningTask(EVIL, None, "lines")
     work.note(EVIL)
     terminal._heart._tell(str(work))
     assert "evil" in (told := capfd.readouterr().err).replace("?[31m", "") and harmless(told)

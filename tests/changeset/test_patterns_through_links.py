@@ -12,7 +12,7 @@ import pytest
 from assembler.changeset.capture import changeset, prove_layer
 from assembler.changeset.overlay_tree import OverlayTree
 from assembler.changeset.path_rules import Patterns, Rules
-from assembler.changeset.symlinks import Way, ways
+from assembler.changeset.symlinks import ResolvedGlob, resolved_globs
 from assembler.changeset.tree import EmptyTree
 from assembler.errors import ChangesetError
 from tests.support.corpus import write
@@ -161,8 +161,9 @@ def test_a_pattern_has_one_way_more_for_each_link_that_its_wildcards_match() -> 
         (root / "opt/odd[*]").symlink_to("/data/two")
 
     with scene(base, container=lambda root: None) as done:
-        assert ways("/opt/*/bin/run", done.overlay().final) == [
-            Way("/opt/*/bin/run"), Way("/data/two/bin/run", (b"opt/odd[*]",)), Way("/data/one/bin/run", (b"opt/one",)),
+        assert resolved_globs("/opt/*/bin/run", done.overlay().final) == [
+            ResolvedGlob("/opt/*/bin/run"), ResolvedGlob("/data/two/bin/run", (b"opt/odd[*]",)),
+            ResolvedGlob("/data/one/bin/run", (b"opt/one",)),
         ]  # fmt: skip
-        assert ways("/opt/**/run", done.overlay().final) == [Way("/opt/**/run")]
-        assert ways("/", done.overlay().final) == [Way("/")]
+        assert resolved_globs("/opt/**/run", done.overlay().final) == [ResolvedGlob("/opt/**/run")]
+        assert resolved_globs("/", done.overlay().final) == [ResolvedGlob("/")]

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from assembler.changeset.capture import changeset, of_overlay
-from assembler.changeset.overlay_tree import Unreadable
+from assembler.changeset.overlay_tree import UnreadableOverlay
 from assembler.changeset.path_rules import Patterns, Rules
 from assembler.changeset.tar_tree import TarTree
 from assembler.changeset.tree import EmptyTree
@@ -312,7 +312,7 @@ def test_with_any_mount_options_the_directories_tell_the_whole_tree_or_are_refus
             assert goal.missed(done.made_in_place(layer)) == []
             try:
                 read = layer_of(case.entries(done.overlay()))
-            except Unreadable:
+            except UnreadableOverlay:
                 outcomes[options, False] += 1
             else:
                 outcomes[options, True] += 1

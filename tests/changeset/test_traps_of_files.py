@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from assembler.changeset.capture import changeset, of_exports, of_overlay
-from assembler.changeset.overlay_tree import OverlayTree, Unreadable
+from assembler.changeset.overlay_tree import OverlayTree, UnreadableOverlay
 from assembler.changeset.path_rules import Patterns, Rules
 from assembler.changeset.tar_tree import TarTree
 from assembler.changeset.tree import EmptyTree
@@ -303,7 +303,7 @@ def test_trap_28_a_tree_deeper_than_the_kernels_paths_is_an_error_and_not_left_t
     with deep_tree(tmp_path / at, 25, "d" * 200), pytest.raises(ChangesetError, match="too long to read all") as caught:
         capture = of_overlay(os.fsencode(tmp_path / "upper"), [os.fsencode(tmp_path / "lower")], [])
         changeset(capture, EmptyTree(), Patterns(keep=Rules.of_patterns(["/**"])))
-    assert not isinstance(caught.value, Unreadable) and len(caught.value.message) < 250
+    assert not isinstance(caught.value, UnreadableOverlay) and len(caught.value.message) < 250
 
 
 def test_trap_28_an_export_that_may_have_left_out_what_is_too_deep_is_an_error(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from assembler.changeset.capture import changeset, of_overlay
-from assembler.changeset.overlay_tree import Unreadable
+from assembler.changeset.overlay_tree import UnreadableOverlay
 from assembler.changeset.path_rules import Patterns, Rules
 from assembler.changeset.tar_tree import TarTree
 from assembler.changeset.tree import EmptyTree
@@ -199,7 +199,7 @@ def test_trap_08_renamed_directories_are_refused() -> None:
     with (
         scene(lambda root: write(root / "a/f"), container=lambda root: (root / "a").rename(root / "b"),
               options="redirect_dir=on,index=off,metacopy=off") as done,
-        pytest.raises(Unreadable, match="redirect_dir"),
+        pytest.raises(UnreadableOverlay, match="redirect_dir"),
     ):
         done.overlay()
 
@@ -211,7 +211,7 @@ def test_trap_08_hard_links_that_only_an_index_knows_are_refused() -> None:
 
     with (
         scene(base, container=lambda root: write(root / "a"), options="index=on,redirect_dir=off,metacopy=off") as done,
-        pytest.raises(Unreadable, match="index=on"),
+        pytest.raises(UnreadableOverlay, match="index=on"),
     ):
         # Without the look into the index that comes before it (engine.overlay.locate).
         of_overlay(os.fsencode(done.upper), [*map(os.fsencode, done.lowers)], (), xattr_prefix=done.xattr_prefix)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.cells import cell_len
 
-from assembler.cli.heartbeat import Heartbeat, Work
+from assembler.cli.heartbeat import Heartbeat, RunningTask
 from assembler.image.layout import Layout
 from assembler.report.build_text import render
 from assembler.report.text_layout import Name, draw
@@ -170,7 +170,7 @@ def test_a_long_silent_phase_has_a_clock_on_a_terminal(slow: Path) -> None:
 def test_only_the_outermost_work_has_a_heartbeat() -> None:
     told: list[str] = []
     heart = Heartbeat(told.append, first=0.01)
-    outer, inner = Work("pushing", 2_000_000, "B"), Work("a blob", 1_000_000, "B")
+    outer, inner = RunningTask("pushing", 2_000_000, "B"), RunningTask("a blob", 1_000_000, "B")
     with heart.beside(outer), heart.beside(inner):
         outer.advance(1_000_000)
         while len(told) < 2:

@@ -15,7 +15,7 @@ import pytest
 
 from assembler.changeset.capture import changeset
 from assembler.changeset.path_rules import Patterns
-from assembler.commands.capture_container import Reader
+from assembler.commands.capture_container import ContainerReader
 from assembler.commands.compressor_versions import LIBRARIES
 from assembler.engine.step import Command
 from assembler.layer.compress import compressor
@@ -276,7 +276,7 @@ def edited(session: Session) -> Session:
 
 
 def test_both_ways_of_reading_give_the_same_layer(edited: Session, base: str, tmp_path: Path) -> None:
-    reader = Reader(edited, base, (), tmp_path, SilentProgress())
+    reader = ContainerReader(edited, base, (), tmp_path, SilentProgress())
     digests = {}
     for way in ("overlay", "export"):
         with edited.paused(), reader.capture(way) as capture:

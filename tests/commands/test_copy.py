@@ -10,7 +10,7 @@ import pytest
 
 from assembler.image.image import read_image
 from assembler.image.layout import Layout
-from assembler.image.recompress import recode
+from assembler.image.recompress import recompress
 from assembler.model.reference import Reference
 from tests.support.debian_registry import debian_registry
 from tests.support.images import write_index
@@ -37,7 +37,7 @@ def imgasm(tmp_path: Path) -> Imgasm:
     plain, layout = Layout.create(tmp_path / "plain"), Layout.create(tmp_path / "in")
     word = rootfs({"opt/word": b"copied\n"})
     listed = write_image(plain, "example.com/team/tool:1", busybox(), word, Cmd=["/bin/cat", "/opt/word"])
-    packed = recode(plain, read_image(plain, listed), layout, "gzip")
+    packed = recompress(plain, read_image(plain, listed), layout, "gzip")
     layout.tag(packed.descriptor, Reference.parse("example.com/team/tool:1"))
     return Imgasm(tmp_path)
 

@@ -11,7 +11,7 @@ import pytest
 
 from assembler.image.image import read_image
 from assembler.image.layout import Layout
-from assembler.image.recompress import recode
+from assembler.image.recompress import recompress
 from assembler.image.write_archive import write_archive
 from assembler.model.descriptor import canonical_json
 from assembler.model.reference import Reference
@@ -33,7 +33,7 @@ def imgasm(tmp_path: Path) -> Imgasm:
     """With a right image, but for waste in its layer, in the layout ``in``."""
     plain, layout = Layout.create(tmp_path / "plain"), Layout.create(tmp_path / "in")
     listed = write_image(plain, NAME, busybox(), rootfs({"opt/word": b"x"}), Cmd=["/bin/cat", "/opt/word"])
-    layout.tag(recode(plain, read_image(plain, listed), layout, "gzip").descriptor, Reference.parse(NAME))
+    layout.tag(recompress(plain, read_image(plain, listed), layout, "gzip").descriptor, Reference.parse(NAME))
     return Imgasm(tmp_path)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.engine.client_process import ask
-from assembler.engine.leftovers import clean
+from assembler.engine.leftovers import remove_leftovers
 from assembler.engine.owner_labels import Owner, labels
 from tests.support import engines
 
@@ -54,7 +54,7 @@ def test_clean_removes_what_a_kill_9_left(engine: Engine, spec: ContainerSpec) -
     with build(engine, spec) as process:
         process.kill()
         process.wait()
-        cleaning = clean(engine)
+        cleaning = remove_leftovers(engine)
     assert [(left.kind, left.name, left.build) for left in cleaning.removed] == [("container", spec.name, spec.build)]
     assert "is gone" in cleaning.removed[0].why
     assert traces(engine) == []
@@ -62,7 +62,7 @@ def test_clean_removes_what_a_kill_9_left(engine: Engine, spec: ContainerSpec) -
 
 def test_clean_leaves_a_live_build_alone(engine: Engine, spec: ContainerSpec) -> None:
     with build(engine, spec) as process:
-        cleaning = clean(engine, every=True)
+        cleaning = remove_leftovers(engine, every=True)
         assert process.poll() is None
         assert cleaning.removed == ()
         assert [left.why for left in cleaning.kept] == [f"its owner, process {process.pid}, still runs"]
@@ -74,8 +74,8 @@ def test_clean_takes_another_machines_build_only_when_told(engine: Engine, spec:
     elsewhere = replace(Owner.of_this_process(), boot="another-boot")
     engine.client.container.create(spec.image, ["true"], name=spec.name,
                                    labels={**labels(spec.build), "io.imgasm.owner": str(elsewhere)})
-    assert [left.why for left in clean(engine).kept] == ["its owner is another machine or container"]
-    assert [left.name for left in clean(engine, every=True).removed] == [spec.name]
+    assert [left.why for left in remove_leftovers(engine).kept] == ["its owner is another machine or container"]
+    assert [left.name for left in remove_leftovers(engine, every=True).removed] == [spec.name]
     assert traces(engine) == []
 
 
@@ -83,7 +83,7 @@ def test_clean_removes_imported_images_of_dead_builds(engine: Engine) -> None:
     dead = replace(Owner.of_this_process(), started=1)
     image = engines.import_rootfs(engine, engines.busybox_rootfs(), {**labels("dead"), "io.imgasm.owner": str(dead)})
     mine = engines.import_rootfs(engine, engines.busybox_rootfs(), labels("alive"))
-    cleaning = clean(engine)
+    cleaning = remove_leftovers(engine)
     assert [(left.kind, left.build) for left in cleaning.removed] == [("image", "dead")]
     assert [(left.kind, left.build) for left in cleaning.kept] == [("image", "alive")]
     assert engine.images.find(image) is None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.engine.container import ContainerSpec
-from assembler.engine.overlay_directories import OverlayDirs, Unreadable, is_stub_layer, layer_paths, locate
+from assembler.engine.overlay_directories import NotReadableInPlace, OverlayDirs, is_stub_layer, layer_paths, locate
 from assembler.engine.step import Command
 from assembler.model.container import Container
 from tests.support import engines
@@ -72,7 +72,7 @@ def test_relative_names_are_found_from_the_upper_directory(tmp_path: Path) -> No
         assert locate(pid) == OverlayDirs(upper, (one,), metacopy=True, redirect_dir=True)
     with chrooted(root, "lowerdir=l/SHORT,upperdir=id/diff,workdir=id/work", tmp_path) as pid:
         assert locate(pid, [tmp_path / "elsewhere", tmp_path]) == OverlayDirs(upper, (one,))
-        assert locate(pid) == Unreadable("its layers have relative paths, and it is not known from where")
+        assert locate(pid) == NotReadableInPlace("its layers have relative paths, and it is not known from where")
 
 
 @pytest.mark.root
@@ -85,7 +85,7 @@ def test_layers_mounted_by_number_are_those_that_the_engine_tells(tmp_path: Path
     with chrooted(root, f"lowerdir=3,upperdir={upper},workdir={work}", one.parent) as pid:
         assert locate(pid, told=told) == OverlayDirs(upper, (one,))
         for untrue in ({}, told | {"UpperDir": str(work)}, told | {"LowerDir": f"{one}:{root}"}):
-            assert isinstance(locate(pid, told=untrue), Unreadable)
+            assert isinstance(locate(pid, told=untrue), NotReadableInPlace)
 
 
 @pytest.mark.root
@@ -107,14 +107,14 @@ def test_changed_names_that_only_the_overlays_index_knows_are_left_to_exports(tm
         (inside / "d").rmdir()
         assert (inside / "b").read_text() == "changed" and not (upper / "b").exists()
         found = locate(pid)
-        assert isinstance(found, Unreadable) and "index=on" in found.reason
+        assert isinstance(found, NotReadableInPlace) and "index=on" in found.reason
 
 
 def test_a_process_without_overlay_is_unreadable() -> None:
     found = locate(os.getpid())
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, NotReadableInPlace)
     assert found.reason.startswith("its / is no overlay")
-    assert isinstance(locate(2**22 + 1), Unreadable)
+    assert isinstance(locate(2**22 + 1), NotReadableInPlace)
 
 
 @pytest.mark.parametrize(("options", "upper", "lowers"), [

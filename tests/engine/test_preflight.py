@@ -12,8 +12,8 @@ from assembler.engine.container import ContainerSpec
 from assembler.engine.init_process import read_mounts
 from assembler.engine.preflight import (
     check_container_tmp,
-    check_disk_room,
-    check_engine_room,
+    check_engine_space,
+    check_space_at,
     free_bytes,
     is_in_memory,
 )
@@ -40,17 +40,17 @@ def test_a_tmpfs_is_recognised(memory: Path, tmp_path: Path) -> None:
 @pytest.mark.root
 def test_a_small_tmpfs_is_an_error_a_larger_one_a_warning(memory: Path) -> None:
     with pytest.raises(EngineError, match=r"is in memory \(tmpfs\) and has only 1.05 MB left, and the image needs"):
-        check_disk_room(memory / "build", 2 << 20, "the image")
-    assert "takes the memory" in (check_disk_room(memory / "build", 1000, "the image") or "")
+        check_space_at(memory / "build", 2 << 20, "the image")
+    assert "takes the memory" in (check_space_at(memory / "build", 1000, "the image") or "")
 
 
 def test_a_disk_with_room_is_no_finding(tmp_path: Path) -> None:
-    assert check_disk_room(tmp_path, 1000, "the image") is None
+    assert check_space_at(tmp_path, 1000, "the image") is None
 
 
 def test_a_disk_without_room_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="has only"):
-        check_disk_room(tmp_path, 1 << 60, "the image")
+        check_space_at(tmp_path, 1 << 60, "the image")
 
 
 @pytest.mark.engine
@@ -58,10 +58,10 @@ def test_the_engines_disk(engine: Engine) -> None:
     assert engine.disk is not None
     free = free_bytes(engine.disk)
     assert free is not None
-    assert check_engine_room(engine, 1000) is None
-    assert f"{engine.name} has" in (check_engine_room(engine, int(free * 0.7)) or "")
+    assert check_engine_space(engine, 1000) is None
+    assert f"{engine.name} has" in (check_engine_space(engine, int(free * 0.7)) or "")
     with pytest.raises(EngineError, match="the build needs about"):
-        check_engine_room(engine, free * 2)
+        check_engine_space(engine, free * 2)
 
 
 @pytest.mark.engine

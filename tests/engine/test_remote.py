@@ -15,8 +15,8 @@ import pytest
 
 from assembler.engine.connect import connect
 from assembler.engine.container import Bind, ContainerSpec
-from assembler.engine.overlay_directories import Unreadable
-from assembler.engine.preflight import check_engine_room
+from assembler.engine.overlay_directories import NotReadableInPlace
+from assembler.engine.preflight import check_engine_space
 from assembler.engine.step import Command
 from assembler.errors import EngineError
 from assembler.model.container import Container
@@ -82,12 +82,12 @@ def test_a_remote_engine(remote: Engine) -> None:
     image = engines.import_rootfs(remote, engines.busybox_rootfs(), {})
     spec = ContainerSpec(image, "remote", ALONE)
     assert not remote.info.local
-    assert remote.disk is None and check_engine_room(remote, 1 << 60) is None
+    assert remote.disk is None and check_engine_space(remote, 1 << 60) is None
     wanted = replace(ALONE, scratch=(PurePosixPath("/scratch"),))
     with remote.session(replace(spec, container=wanted)) as session:
         session.write_file(PurePosixPath("/big"), io.BytesIO(bytes(2_000_000)), 0o644)
         assert session.pid is None
-        assert session.overlay() == Unreadable("the engine's processes are not this machine's")
+        assert session.overlay() == NotReadableInPlace("the engine's processes are not this machine's")
         assert session.scratch_directories() == {}
         assert {b"scratch", b"proc", b"etc/hosts"} <= set(session.mounts())
         size = session.size_rw()

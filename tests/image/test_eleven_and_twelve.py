@@ -16,7 +16,7 @@ from imagemaking import add_image, run, tarball
 from assembler.errors import ImageError
 from assembler.image.image import Image
 from assembler.image.layout import Layout
-from assembler.image.verify_layout import verify
+from assembler.image.verify_layout import verify_layout
 from assembler.image.write_archive import write_archive
 from assembler.model.digest import Digest
 from assembler.model.reference import Reference
@@ -66,7 +66,7 @@ def test_12_a_wrong_diff_id_does_not_get_past_imgasm(layout: Layout) -> None:
     manifest = json.loads(image.manifest_bytes) | {"config": wrong.to_json()}
     layout.tag(layout.put_bytes(image.descriptor.media_type, json.dumps(manifest).encode()), Reference.parse("r/a:v1"))
 
-    assert any("unpacks to" in finding.what for finding in verify(layout) if finding.severity == "error")
+    assert any("unpacks to" in finding.what for finding in verify_layout(layout) if finding.severity == "error")
     broken = Image(image.descriptor, image.manifest, image.manifest_bytes, image.config_descriptor, image.config,
                    image.config_bytes, ((image.layers[0][0], Digest.of(b"something else")),))
     with pytest.raises(ImageError, match="does not hold"):

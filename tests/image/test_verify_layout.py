@@ -24,7 +24,7 @@ from assembler.image.annotations import FULL_NAME, REF_NAME
 from assembler.image.blob_origins import with_origins
 from assembler.image.image import Image, read_image
 from assembler.image.layout import Layout
-from assembler.image.verify_layout import verify
+from assembler.image.verify_layout import verify_layout
 from assembler.layer.findings import Finding
 from assembler.model import media_types
 from assembler.model.descriptor import Descriptor, canonical_json
@@ -41,7 +41,7 @@ def layout(tmp_path: Path) -> Layout:
     return Layout.create(tmp_path / "layout")
 
 
-def verify_layout(root: Path, progress: SilentProgress, *, strict: bool = False) -> list[Finding]:
+def as_the_command(root: Path, progress: SilentProgress, *, strict: bool = False) -> list[Finding]:
     """As ``imgasm verify`` does it."""
     findings = check_layout(root, progress)
     refuse(str(root), findings, strict=strict)
@@ -49,7 +49,7 @@ def verify_layout(root: Path, progress: SilentProgress, *, strict: bool = False)
 
 
 def found(layout: Layout) -> list[tuple[str, str]]:
-    return [(finding.severity, finding.what) for finding in verify(layout)]
+    return [(finding.severity, finding.what) for finding in verify_layout(layout)]
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd", "none"])
@@ -59,7 +59,7 @@ def test_a_right_layout_has_no_findings(layout: Layout, codec: str) -> None:
     first = add_image(layout, LOWER, codec=codec)
     layout.tag(first.descriptor, Reference.parse("example.com/x:0"))
     assert found(layout) == []
-    assert verify_layout(layout.root, SilentProgress(), strict=True) == []
+    assert as_the_command(layout.root, SilentProgress(), strict=True) == []
 
 
 def test_an_index_of_images_is_followed(layout: Layout) -> None:
@@ -204,7 +204,7 @@ def test_everything_that_is_wrong_comes_at_once(layout: Layout) -> None:
     layout.put_bytes("", b"stray")
     layout.add(add_layer(layout, {"x": b""}).descriptor)
     with pytest.raises(ImageError, match="has 4 problems") as caught:
-        verify_layout(layout.root, SilentProgress())
+        as_the_command(layout.root, SilentProgress())
     assert caught.value.detail is not None and caught.value.hint
     lines = caught.value.detail.splitlines()
     assert [text for text in ("created: ", "history.0.created_by: ", "os: ", "speaks of 1 layers", "no image refers",
@@ -215,9 +215,9 @@ def test_everything_that_is_wrong_comes_at_once(layout: Layout) -> None:
 def test_warnings_fail_only_when_asked(layout: Layout) -> None:
     layout.add(add_image(layout, LOWER).descriptor)
     layout.put_bytes("", b"stray")
-    assert [finding.severity for finding in verify_layout(layout.root, SilentProgress())] == ["warning"]
+    assert [finding.severity for finding in as_the_command(layout.root, SilentProgress())] == ["warning"]
     with pytest.raises(ImageError, match=r"has 1 problem$"):
-        verify_layout(layout.root, SilentProgress(), strict=True)
+        as_the_command(layout.root, SilentProgress(), strict=True)
 
 
 # Images that are not seen as images, and parts of them that are not here
@@ -315,7 +315,7 @@ def thin(layout: Layout, *lacking: int) -> Image:
 def test_a_thin_image_may_lack_its_base_and_says_so(layout: Layout) -> None:
     thin(layout, 0, 1)
     assert found(layout) == [("note", "2 of 3 layers are not here, so they were not checked")]
-    assert [finding.severity for finding in verify_layout(layout.root, SilentProgress(), strict=True)] == ["note"]
+    assert [finding.severity for finding in as_the_command(layout.root, SilentProgress(), strict=True)] == ["note"]
 
 
 def test_a_thin_image_must_have_its_own_layer(layout: Layout) -> None:
@@ -468,11 +468,11 @@ def test_a_damaged_layout_is_checked_nevertheless(
         file.unlink()
     else:
         file.write_bytes(content)
-    findings = verify(layout)
+    findings = verify_layout(layout)
     assert ("error", "the bytes are not what the name says") in [(one.severity, one.what) for one in findings]
     assert [one for one in findings if one.where == name and what in one.what and one.severity == "error"], findings
     with pytest.raises(ImageError, match="problem"):
-        verify_layout(layout.root, SilentProgress())
+        as_the_command(layout.root, SilentProgress())
 
 
 def test_the_index_is_checked_as_it_is(layout: Layout) -> None:
@@ -499,7 +499,7 @@ def test_blobs_that_can_not_be_read_are_findings() -> None:
         os.seteuid(65534 if mine == 0 else mine)
         try:
             with pytest.raises(ImageError, match="has 2 problems") as caught:
-                verify_layout(layout.root, SilentProgress())
+                as_the_command(layout.root, SilentProgress())
         finally:
             os.seteuid(mine)
     first, second, third = (caught.value.detail or "").splitlines()
@@ -520,7 +520,7 @@ def test_no_directory_of_blobs(layout: Layout) -> None:
     assert found(layout)[0] == ("error", "is no directory")
     assert list(layout.blobs()) == []
     with pytest.raises(ImageError, match="problem"):
-        verify_layout(layout.root, SilentProgress())
+        as_the_command(layout.root, SilentProgress())
 
 
 def test_links_and_stray_files_among_the_blobs(layout: Layout) -> None:
@@ -529,7 +529,7 @@ def test_links_and_stray_files_among_the_blobs(layout: Layout) -> None:
     (layout.root / "blobs" / "stray").write_bytes(b"")
     (layout.root / "blobs" / "md5").mkdir()
     (layout.root / "blobs" / "md5" / "x\x1b[2J\ny").write_bytes(b"")
-    assert [(finding.where, finding.what) for finding in verify(layout)] == [
+    assert [(finding.where, finding.what) for finding in verify_layout(layout)] == [
         ("blobs/md5/x\\x1b[2J\\ny", "the name is no digest"),
         ("blobs/sha512", "is no directory, so it holds no algorithm's blobs"),
         ("blobs/stray", "is no directory, so it holds no algorithm's blobs"),
@@ -583,9 +583,11 @@ def test_two_images_of_one_name(layout: Layout) -> None:
 def test_one_image_of_a_layout_by_its_name(layout: Layout) -> None:
     layout.tag(whole_image(layout, LOWER).descriptor, Reference.parse("example.com/x:right"))
     layout.tag(whole_image(layout, tarball({".wh.x": b""})).descriptor, Reference.parse("example.com/x:wrong"))
-    assert verify(layout, name="right") == [] and verify(layout, name="example.com/x:right") == []
-    assert [one.what for one in verify(layout, name="wrong")] == ["a whiteout of a path that no layer below has: x"]
-    assert [one.what for one in verify(layout, name="none")] == [
+    assert verify_layout(layout, name="right") == [] and verify_layout(layout, name="example.com/x:right") == []
+    assert [one.what for one in verify_layout(layout, name="wrong")] == [
+        "a whiteout of a path that no layer below has: x",
+    ]
+    assert [one.what for one in verify_layout(layout, name="none")] == [
         "lists nothing that is called none", "leads to no image, so none was checked"]
 
 
@@ -631,12 +633,13 @@ def test_several_images_with_several_faults_each(layout: Layout) -> None:
         ("error", f"refers to {gone}, which is not there"),
         ("error", f"says that {broken.layers[0][0].digest} has {broken.layers[0][0].size} bytes; it has 0"),
     ]
-    assert not [one for one in verify(layout) if stray.hex in one.where]  # a manifest is missing: it may be of that
+    # a manifest is missing: it may be of that
+    assert not [one for one in verify_layout(layout) if stray.hex in one.where]
 
 
 def test_no_layout_no_findings(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no OCI layout"):
-        verify_layout(tmp_path, SilentProgress())
+        as_the_command(tmp_path, SilentProgress())
     assert os.listdir(tmp_path) == []
 
 
@@ -671,6 +674,6 @@ def test_fuzz_whatever_is_in_a_document_is_a_finding(where: str, key: str, value
         index = {"schemaVersion": 2, "manifests": [{**manifest.to_json(), **changes.get("entry", {})}],
                  **changes.get("index", {})}
         (layout.root / "index.json").write_bytes(canonical_json(index))
-        for finding in verify(layout):
+        for finding in verify_layout(layout):
             assert finding.what.isprintable()
             assert "the bytes are not what the name says" not in finding.what

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from assembler.layer.check_layer import check_layer
 from assembler.layer.entry import Entry
 from assembler.layer.findings import Finding
-from assembler.layer.path_tree import Files
+from assembler.layer.path_tree import PathTree
 from assembler.layer.tar_header import END, header
 from assembler.model.node import Kind, Node
 
@@ -42,7 +42,7 @@ def layer(*entries: tuple[tarfile.TarInfo, bytes], end: bytes = bytes(1024)) -> 
 
 
 def check(data: bytes, below: bytes | None = None) -> list[tuple[str, str]]:
-    files = Files()
+    files = PathTree()
     if below is not None:
         assert check_layer(io.BytesIO(below), files, "below") == []
     return [(finding.severity, finding.what) for finding in check_layer(io.BytesIO(data), files, "layer")]
@@ -164,7 +164,7 @@ def test_all_that_is_wrong_is_listed_and_counted() -> None:
 
 
 def test_a_whiteout_of_a_directory_takes_everything_below_it() -> None:
-    files = Files()
+    files = PathTree()
     for data in (layer(entry("a/b/c/d"), entry("a/x")), layer(entry(".wh.a"), entry("new"))):
         assert check_layer(io.BytesIO(data), files, "") == []
     assert b"new" in files and not [path for path in (b"a", b"a/b", b"a/b/c", b"a/b/c/d", b"a/x") if path in files]
@@ -305,7 +305,7 @@ def test_where_a_header_is_lost_the_rest_is() -> None:
 
 
 def test_what_rests_on_a_layer_that_was_cut_off_is_not_called_wrong() -> None:
-    files = Files()
+    files = PathTree()
     cut = layer(entry("a", S, linkname="x"), entry("b", content=b"x" * 2000))[:1500]
     assert [finding.severity for finding in check_layer(io.BytesIO(cut), files, "")] == ["error"]
     assert check_layer(io.BytesIO(layer(entry(".wh.c"), entry("a/b"), entry("d/.wh..wh..opq"))), files, "") == []
@@ -314,14 +314,14 @@ def test_what_rests_on_a_layer_that_was_cut_off_is_not_called_wrong() -> None:
 def test_names_can_not_steer_a_terminal() -> None:
     name = "a\x1b[31m\nerror: x"
     (one, two) = check_layer(io.BytesIO(layer(entry(name, uname="root"), entry(f"SCHILY{name}", L, linkname="n"))),
-                             Files(), "")
+                             PathTree(), "")
     assert one.what == "an entry carries a user or group name: a\\x1b[31m\\nerror: x"
     assert one.paths == ("a\\x1b[31m\\nerror: x",)
     assert two.what.isprintable()
 
 
 def test_examples_come_with_their_count() -> None:
-    (finding,) = check_layer(io.BytesIO(layer(*(entry(f"f{n}", uname="root") for n in range(10)))), Files(), "")
+    (finding,) = check_layer(io.BytesIO(layer(*(entry(f"f{n}", uname="root") for n in range(10)))), PathTree(), "")
     assert (finding.count, finding.paths) == (10, ("f0", "f1", "f2"))
 
 
@@ -329,7 +329,7 @@ def test_deep_paths_take_little_memory() -> None:
     """Sixty members whose PAX paths have 2,000 names each; they took 500 MiB when every prefix was kept as a path."""
     deep = layer(*(entry(f"{number}/" + "d/" * 1999 + "f") for number in range(60)))
     tracemalloc.start()
-    files = Files()
+    files = PathTree()
     assert check_layer(io.BytesIO(deep), files, "") == []
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -364,5 +364,5 @@ def test_fuzz_whatever_is_in_a_tar_is_a_finding(edits: list[tuple[int, bytes]]) 
     data = SEED
     for at, replacement in edits:
         data = spoilt(data, at, replacement[: 512 - at % 512])[: len(SEED)]
-    for finding in check_layer(io.BytesIO(data), Files(), "layer"):
+    for finding in check_layer(io.BytesIO(data), PathTree(), "layer"):
         assert finding.what.isprintable()

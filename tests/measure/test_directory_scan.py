@@ -1,4 +1,4 @@
-"""A survey against real directories, real deletes and rewrites, and du's own count."""
+"""A scan against real directories, real deletes and rewrites, and du's own count."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from assembler.measure.directory_scan import Change, Survey
+from assembler.measure.directory_scan import DirectoryChange, DirectoryScan
 from tests.support.deep import deep_tree
 
 
 @pytest.fixture(params=["with find", "without find"])
-def survey(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Survey]:
+def scan(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectoryScan]:
     """On a tree of two files; once as on a machine whose find is not GNU's."""
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -25,9 +25,9 @@ def survey(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     (root / "etc").mkdir(parents=True)
     (root / "etc/a").write_bytes(b"a" * 1000)
     (root / "b").write_bytes(b"b" * 10)
-    survey = Survey(root)
+    scan = DirectoryScan(root)
     monkeypatch.undo()
-    yield survey
+    yield scan
 
 
 @pytest.fixture
@@ -45,149 +45,149 @@ def du(root: Path) -> int:
     return int(total.split()[0])
 
 
-def paths(survey: Survey) -> set[bytes]:
-    return {path for path, _ in survey}
+def paths(scan: DirectoryScan) -> set[bytes]:
+    return {path for path, _ in scan}
 
 
-def test_what_was_there_before_belongs_to_no_step(survey: Survey) -> None:
-    assert survey.size == 1010
-    assert paths(survey) == {b"etc", b"etc/a", b"b"}
-    assert survey.step_of(b"etc/a") is None
-    assert survey.commit(0) == Change()
+def test_what_was_there_before_belongs_to_no_step(scan: DirectoryScan) -> None:
+    assert scan.size == 1010
+    assert paths(scan) == {b"etc", b"etc/a", b"b"}
+    assert scan.step_of(b"etc/a") is None
+    assert scan.commit(0) == DirectoryChange()
 
 
-def test_a_new_file_is_added(survey: Survey, root: Path) -> None:
+def test_a_new_file_is_added(scan: DirectoryScan, root: Path) -> None:
     (root / "etc/new").write_bytes(b"n" * 7)
-    assert survey.commit(0) == Change(added=7)
-    assert survey.step_of(b"etc/new") == 0
-    assert survey.size == 1017
+    assert scan.commit(0) == DirectoryChange(added=7)
+    assert scan.step_of(b"etc/new") == 0
+    assert scan.size == 1017
 
 
-def test_writing_into_a_file_that_its_directory_does_not_notice(survey: Survey, root: Path) -> None:
+def test_writing_into_a_file_that_its_directory_does_not_notice(scan: DirectoryScan, root: Path) -> None:
     before = (root / "etc").stat().st_mtime_ns
     with (root / "etc/a").open("ab") as file:
         file.write(b"more")
     assert (root / "etc").stat().st_mtime_ns == before
-    assert survey.commit(3) == Change(added=1004, removed=1000, discarded={None: 1000})
-    assert survey.step_of(b"etc/a") == 3
+    assert scan.commit(3) == DirectoryChange(added=1004, removed=1000, discarded={None: 1000})
+    assert scan.step_of(b"etc/a") == 3
 
 
-def test_same_size_and_mtime_put_back_is_still_stored_again(survey: Survey, root: Path) -> None:
+def test_same_size_and_mtime_put_back_is_still_stored_again(scan: DirectoryScan, root: Path) -> None:
     status = (root / "etc/a").stat()
     (root / "etc/a").write_bytes(b"A" * 1000)
     os.utime(root / "etc/a", ns=(status.st_atime_ns, status.st_mtime_ns))
-    change = survey.commit(0)
+    change = scan.commit(0)
     assert (change.added, change.removed) == (1000, 1000)
 
 
-def test_a_file_that_was_written_again_with_its_size_has_a_new_writer(survey: Survey, root: Path) -> None:
+def test_a_file_that_was_written_again_with_its_size_has_a_new_writer(scan: DirectoryScan, root: Path) -> None:
     """``sed -i`` of a version, ``strip`` of a stripped file: the inode and the size are what they were."""
     (root / "etc/new").write_bytes(b"version 1")
-    survey.commit(0)
+    scan.commit(0)
     os.utime(root / "etc/new", (5, 5))
     with (root / "etc/new").open("r+b") as file:
         file.write(b"version 2")
-    assert survey.commit(1) == Change(added=9, removed=9, discarded={0: 9})
-    assert survey.step_of(b"etc/new") == 1
+    assert scan.commit(1) == DirectoryChange(added=9, removed=9, discarded={0: 9})
+    assert scan.step_of(b"etc/new") == 1
 
 
-def test_a_changed_mode_is_stored_again_but_the_writer_stays(survey: Survey, root: Path) -> None:
+def test_a_changed_mode_is_stored_again_but_the_writer_stays(scan: DirectoryScan, root: Path) -> None:
     (root / "etc/a").chmod(0o600)
-    assert survey.commit(5) == Change(added=1000, removed=1000)
-    assert survey.step_of(b"etc/a") is None
+    assert scan.commit(5) == DirectoryChange(added=1000, removed=1000)
+    assert scan.step_of(b"etc/a") is None
 
 
-def test_deleting_tells_whose_bytes_were_lost(survey: Survey, root: Path) -> None:
+def test_deleting_tells_whose_bytes_were_lost(scan: DirectoryScan, root: Path) -> None:
     (root / "etc/new").write_bytes(b"n" * 70)
-    survey.commit(0)
+    scan.commit(0)
     (root / "etc/new").unlink()
     (root / "b").unlink()
-    assert survey.commit(1) == Change(removed=80, discarded={0: 70, None: 10})
-    assert survey.size == 1000
-    assert survey.step_of(b"b") is None
+    assert scan.commit(1) == DirectoryChange(removed=80, discarded={0: 70, None: 10})
+    assert scan.size == 1000
+    assert scan.step_of(b"b") is None
 
 
-def test_a_directory_that_was_removed_and_made_again(survey: Survey, root: Path) -> None:
+def test_a_directory_that_was_removed_and_made_again(scan: DirectoryScan, root: Path) -> None:
     (root / "etc/a").unlink()
     (root / "etc").rmdir()
     (root / "etc").mkdir()
     (root / "etc/c").write_bytes(b"c" * 5)
-    assert survey.commit(0) == Change(added=5, removed=1000, discarded={None: 1000})
-    assert paths(survey) == {b"etc", b"etc/c", b"b"}
+    assert scan.commit(0) == DirectoryChange(added=5, removed=1000, discarded={None: 1000})
+    assert paths(scan) == {b"etc", b"etc/c", b"b"}
 
 
-def test_directories_that_changed_places(survey: Survey, root: Path) -> None:
+def test_directories_that_changed_places(scan: DirectoryScan, root: Path) -> None:
     (root / "x/deep").mkdir(parents=True)
     (root / "x/deep/f").write_bytes(b"1")
     (root / "y/deep").mkdir(parents=True)
     (root / "y/deep/f").write_bytes(b"22")
-    survey.commit(0)
+    scan.commit(0)
     (root / "x").rename(root / "t")
     (root / "y").rename(root / "x")
     (root / "t").rename(root / "y")
-    survey.commit(1)
-    assert {path: seen.size for path, seen in survey if path.endswith(b"/f")} == {b"x/deep/f": 2, b"y/deep/f": 1}
-    assert survey.size == du(root)
+    scan.commit(1)
+    assert {path: seen.size for path, seen in scan if path.endswith(b"/f")} == {b"x/deep/f": 2, b"y/deep/f": 1}
+    assert scan.size == du(root)
 
 
-def test_a_renamed_file_is_stored_again_but_not_lost(survey: Survey, root: Path) -> None:
+def test_a_renamed_file_is_stored_again_but_not_lost(scan: DirectoryScan, root: Path) -> None:
     (root / "etc/a").rename(root / "etc/z")
-    assert survey.commit(0) == Change(added=1000, removed=1000)
-    assert survey.step_of(b"etc/z") == 0
+    assert scan.commit(0) == DirectoryChange(added=1000, removed=1000)
+    assert scan.step_of(b"etc/z") == 0
 
 
-def test_a_tree_may_be_deeper_than_pythons_recursion(survey: Survey, root: Path) -> None:
+def test_a_tree_may_be_deeper_than_pythons_recursion(scan: DirectoryScan, root: Path) -> None:
     with deep_tree(root / "etc", 1500) as deep:
         (root / "etc" / os.fsdecode(deep) / "f").write_bytes(b"deep")
-        assert survey.commit(0) == Change(added=4)
-        assert survey.step_of(b"etc/" + deep + b"/f") == 0
-    assert survey.commit(1) == Change(removed=4, discarded={0: 4})
+        assert scan.commit(0) == DirectoryChange(added=4)
+        assert scan.step_of(b"etc/" + deep + b"/f") == 0
+    assert scan.commit(1) == DirectoryChange(removed=4, discarded={0: 4})
 
 
-def test_hard_links_count_once(survey: Survey, root: Path) -> None:
+def test_hard_links_count_once(scan: DirectoryScan, root: Path) -> None:
     os.link(root / "b", root / "etc/b2")
     (root / "etc/b2").write_bytes(b"b" * 30)
     os.link(root / "b", root / "b3")
-    assert survey.commit(0).added == 30
-    assert survey.size == 1030 == du(root)
+    assert scan.commit(0).added == 30
+    assert scan.size == 1030 == du(root)
     (root / "b").unlink()
     (root / "b3").unlink()
-    survey.commit(1)
-    assert survey.size == 1030 == du(root)
+    scan.commit(1)
+    assert scan.size == 1030 == du(root)
 
 
-def test_a_file_that_became_a_directory_and_back(survey: Survey, root: Path) -> None:
+def test_a_file_that_became_a_directory_and_back(scan: DirectoryScan, root: Path) -> None:
     (root / "b").unlink()
     (root / "b").mkdir()
     (root / "b/inside").write_bytes(b"i" * 3)
-    assert survey.commit(0) == Change(added=3, removed=10, discarded={None: 10})
+    assert scan.commit(0) == DirectoryChange(added=3, removed=10, discarded={None: 10})
     (root / "b/inside").unlink()
     (root / "b").rmdir()
     (root / "b").symlink_to("nowhere")
-    assert survey.commit(1) == Change(removed=3, discarded={0: 3})
-    assert paths(survey) == {b"etc", b"etc/a", b"b"}
+    assert scan.commit(1) == DirectoryChange(removed=3, discarded={0: 3})
+    assert paths(scan) == {b"etc", b"etc/a", b"b"}
 
 
-def test_names_with_newlines_dashes_and_bytes_that_are_no_text(survey: Survey, root: Path) -> None:
+def test_names_with_newlines_dashes_and_bytes_that_are_no_text(scan: DirectoryScan, root: Path) -> None:
     odd = os.path.join(os.fsencode(root), b"-name\n\xff")
     os.mkdir(odd)
-    survey.commit(0)
+    scan.commit(0)
     with open(os.path.join(odd, b"\xfe"), "wb") as file:
         file.write(b"odd")
-    assert survey.commit(1) == Change(added=3)
-    assert survey.step_of(b"-name\n\xff/\xfe") == 1
+    assert scan.commit(1) == DirectoryChange(added=3)
+    assert scan.step_of(b"-name\n\xff/\xfe") == 1
 
 
-def test_any_sequence_of_changes_agrees_with_a_fresh_look_and_du(survey: Survey, root: Path) -> None:
+def test_any_sequence_of_changes_agrees_with_a_fresh_look_and_du(scan: DirectoryScan, root: Path) -> None:
     chance = random.Random(7)
     for step in range(25):
-        before = survey.size
+        before = scan.size
         for _ in range(chance.randint(0, 12)):
             shuffle_something(root, chance)
-        change = survey.commit(step)
-        assert survey.size == before + change.added - change.removed == du(root)
-        fresh = Survey(root)
-        assert {path: seen[:5] for path, seen in survey} == {path: seen[:5] for path, seen in fresh}
+        change = scan.commit(step)
+        assert scan.size == before + change.added - change.removed == du(root)
+        fresh = DirectoryScan(root)
+        assert {path: seen[:5] for path, seen in scan} == {path: seen[:5] for path, seen in fresh}
 
 
 def shuffle_something(root: Path, chance: random.Random) -> None:
@@ -215,6 +215,6 @@ def shuffle_something(root: Path, chance: random.Random) -> None:
 def test_a_root_that_vanished_is_empty(tmp_path: Path) -> None:
     (tmp_path / "v").mkdir()
     (tmp_path / "v/f").write_bytes(b"123")
-    survey = Survey(tmp_path / "v")
+    scan = DirectoryScan(tmp_path / "v")
     (tmp_path / "v").rename(tmp_path / "w")
-    assert survey.commit(0) == Change(removed=3, discarded={None: 3})
+    assert scan.commit(0) == DirectoryChange(removed=3, discarded={None: 3})

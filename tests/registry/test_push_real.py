@@ -13,7 +13,7 @@ import pytest
 from assembler.errors import RegistryError
 from assembler.registry.credentials import Credential
 from assembler.registry.push import PushOptions, push
-from assembler.registry.upload import Way
+from assembler.registry.upload import BlobOutcome
 from tests.registry.conftest import USER, Connect
 from tests.support.images import make_index, make_plan
 
@@ -51,7 +51,7 @@ def test_skopeo_pulls_back_what_was_pushed(
     assert index["manifests"][0]["digest"] == str(plan.manifests[0].descriptor.digest)
     assert report.digest == plan.manifests[0].descriptor.digest
     assert report.tags == ("v1", "latest")
-    assert report.count(Way.SENT) == 3
+    assert report.count(BlobOutcome.SENT) == 3
     assert report.sent == sum(blob.descriptor.size for blob in plan.blobs)
     assert not progress.warnings
 
@@ -68,7 +68,7 @@ def test_what_is_there_is_not_sent_again(
 
     assert report.sent == 0
     assert report.manifests == 0
-    assert report.count(Way.FOUND) == 3
+    assert report.count(BlobOutcome.FOUND) == 3
     assert set(traffic.methods) == {"HEAD"}
 
 
@@ -82,7 +82,7 @@ def test_blobs_are_mounted_from_named_repositories(
         options = PushOptions(mount_from=("t/not-there", f"{repository_name}-base"))
         report = push(client, repository_name, base, progress, options)
 
-    assert report.count(Way.MOUNTED) == 3
+    assert report.count(BlobOutcome.MOUNTED) == 3
     assert report.sent == 0
     pull_to_layout(plain_registry, f"{repository_name}:v1", tmp_path / "out")
 
@@ -100,7 +100,8 @@ def test_a_blob_that_is_elsewhere_only_must_be_mountable(
         push(client, f"{repository_name}-base", plan, progress)
         report = push(client, repository_name, thin, progress, PushOptions(mount_from=(f"{repository_name}-base",)))
 
-    assert {blob.descriptor.digest: blob.way for blob in report.blobs}[plan.blobs[2].descriptor.digest] is Way.MOUNTED
+    outcomes = {blob.descriptor.digest: blob.way for blob in report.blobs}
+    assert outcomes[plan.blobs[2].descriptor.digest] is BlobOutcome.MOUNTED
 
 
 def test_an_index_goes_after_its_children(

@@ -20,7 +20,7 @@ from assembler.registry.origin import Origin
 from assembler.registry.push import PushOptions, push
 from assembler.registry.responses import Reply
 from assembler.registry.retry import Clock
-from assembler.registry.upload import Way
+from assembler.registry.upload import BlobOutcome
 from tests.registry.conftest import USER, Connect
 from tests.support.clocks import FakeTime
 from tests.support.debian_registry import DebianRegistry, debian_registry
@@ -52,7 +52,7 @@ def test_one_token_serves_a_whole_push(
     with open_registry(registry.host, USER) as client:
         report = push(client, "team/app", make_plan(tmp_path, sizes=(1000, 2000, 3000)), progress)
 
-    assert report.count(Way.SENT) == 4
+    assert report.count(BlobOutcome.SENT) == 4
     [(method, query, authorization)] = tokens.requests
     assert method == "GET"
     assert query["scope"] == ["repository:team/app:pull,push"]
@@ -69,7 +69,7 @@ def test_mounting_asks_for_the_right_to_read_the_source(
         tokens.requests.clear()
         report = push(client, "team/app", plan, progress, PushOptions(mount_from=("team/base",)))
 
-    assert report.count(Way.MOUNTED) == 2
+    assert report.count(BlobOutcome.MOUNTED) == 2
     assert ["repository:team/app:pull,push", "repository:team/base:pull"] in [
         query["scope"] for _, query, _ in tokens.requests
     ]

@@ -10,7 +10,7 @@ import pytest
 
 from assembler.errors import ImageError, RegistryError
 from assembler.registry.push import PushOptions, PushPlan, PushReport, push
-from assembler.registry.upload import Way
+from assembler.registry.upload import BlobOutcome
 from tests.registry.conftest import Connect
 from tests.support.fault_registry import Answer, FaultRegistry
 from tests.support.images import make_plan
@@ -304,7 +304,7 @@ def test_a_refused_mount_is_an_upload(
     faulty.faults.mounts = False  # 202: an upload session, which is used
     faulty.faults.script["mount"] = [answer] * 2 if answer else []
     report = push_it(PushOptions(mount_from=("team/base",), workers=1))
-    assert report.count(Way.SENT) == 2
+    assert report.count(BlobOutcome.SENT) == 2
     assert faulty.sessions == {}
 
 

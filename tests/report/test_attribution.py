@@ -11,7 +11,7 @@ import pytest
 
 from assembler.report.debug_symbols import debug_bytes
 from assembler.report.file_kinds import HEAD, kind_of
-from assembler.report.package_owners import Owners, owners_in
+from assembler.report.package_owners import PackageOwners, owners_in
 
 
 class Directory:
@@ -32,7 +32,7 @@ class Directory:
         return os.readlink(full) if os.path.islink(full) else None
 
 
-def owners_of(root: Path) -> Owners:
+def owners_of(root: Path) -> PackageOwners:
     found = owners_in(Directory(root))
     assert found is not None
     return found

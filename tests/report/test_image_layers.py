@@ -15,14 +15,14 @@ from assembler.image.layout import Layout
 from assembler.model.reference import Reference
 from assembler.report import visible_files as limits
 from assembler.report.image_layers import Contents, contents_of
-from assembler.report.visible_files import Rootfs
+from assembler.report.visible_files import VisibleFiles
 from tests.image.imagemaking import add_image, run, tarball
 
 Files = dict[str, bytes | None]
 
 
 def contents(*layers: Files | bytes) -> Contents:
-    rootfs = Rootfs()
+    rootfs = VisibleFiles()
     for layer in layers:
         rootfs.apply(io.BytesIO(layer if isinstance(layer, bytes) else tarball(layer)))
     return contents_of(rootfs)

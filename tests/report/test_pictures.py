@@ -11,7 +11,7 @@ from assembler.report.file_table import LayerRow, file_table
 from assembler.report.picture import svg, timeline_svg
 from assembler.report.step_colors import STEPS, ink
 from assembler.report.timeline import spans, ticks
-from assembler.report.treemap import Box, Cell, cells, tree_of
+from assembler.report.treemap import Box, Cell, cells, size_tree
 
 from .records import MB, layer_files, record
 
@@ -22,7 +22,7 @@ def some_cells(count: int) -> list[Cell]:
     chance = random.Random(count)
     paths = [b"usr/" + b"/".join(b"d%d" % chance.randint(0, 4) for _ in range(3)) + b"/f%d" % n for n in range(count)]
     table = file_table(LayerRow(path, chance.randint(1, 10**6), chance.randint(0, 3)) for path in paths)
-    return list(cells(tree_of(table), Box(10, 20, 900, 400)))
+    return list(cells(size_tree(table), Box(10, 20, 900, 400)))
 
 
 def inside(outer: Box, inner: Box) -> bool:
@@ -55,13 +55,13 @@ def test_every_cell_lies_in_its_directory_and_on_no_other(count: int) -> None:
 
 def test_area_is_bytes_within_a_directory() -> None:
     table = file_table([LayerRow(b"d/a", 600), LayerRow(b"d/b", 300), LayerRow(b"d/c", 100)])
-    boxes = {cell.tree.path: cell.box for cell in cells(tree_of(table), Box(0, 0, 300, 200))}
+    boxes = {cell.tree.path: cell.box for cell in cells(size_tree(table), Box(0, 0, 300, 200))}
     assert boxes["/d/a"].area == pytest.approx(2 * boxes["/d/b"].area) == pytest.approx(6 * boxes["/d/c"].area)
 
 
 def test_many_small_files_are_one_cell() -> None:
     table = file_table(LayerRow(b"d/%d" % n, 1, n % 2) for n in range(100_000))
-    (directory, together) = cells(tree_of(table), Box(0, 0, 300, 200))
+    (directory, together) = cells(size_tree(table), Box(0, 0, 300, 200))
     assert directory.tree.path == "/d"
     assert together.tree.path == "/d/ (100000 smaller)"
     assert together.tree.size == 100_000

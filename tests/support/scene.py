@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import Capture, of_exports, of_overlay
-from assembler.changeset.overlay_tree import Unreadable
+from assembler.changeset.overlay_tree import UnreadableOverlay
 from assembler.changeset.path_rules import Rules
 from assembler.engine.overlay_directories import holds_links
 from assembler.layer.compress import compressor
@@ -61,7 +61,7 @@ class Scene:
     def overlay(self, mounts: Iterable[bytes] = ()) -> Capture:
         lowers = [os.fsencode(lower) for lower in self.lowers]
         if holds_links(os.fsencode(self.upper) + b".work"):  # as engine.overlay.locate does
-            raise Unreadable("files with several names were changed")
+            raise UnreadableOverlay("files with several names were changed")
         return of_overlay(os.fsencode(self.upper), lowers, mounts, xattr_prefix=self.xattr_prefix,
                           metacopy=self.metacopy)
 
