@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from assembler.engine.refusal import explain
 from assembler.errors import EngineError
 from assembler.model.platform import Platform
 
@@ -30,6 +31,12 @@ class EngineInfo:
     local: bool
     platform: Platform
     socket: Path | None = None
+
+
+class _Reached(BaseModel):
+    """Docker's client, of 23 to 27, ends well where no daemon answers: all that it tells then is why."""
+
+    errors: list[str] | None = Field(default=None, alias="ServerErrors")
 
 
 class _Docker(BaseModel):
@@ -74,6 +81,8 @@ def read_info(text: str, endpoint: str) -> EngineInfo:
     The form of the answer tells the engine, not the client's name: podman-docker installs a podman called docker.
     """
     try:
+        if errors := _Reached.model_validate_json(text).errors:
+            raise explain("docker", "\n".join(errors))
         return _podman(_Podman.model_validate_json(text)) if '"graphRoot"' in text else \
             _docker(_Docker.model_validate_json(text), endpoint)
     except ValidationError as error:

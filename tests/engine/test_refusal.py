@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from assembler.engine.refusal import explain
+from assembler.engine.info import read_info
+from assembler.engine.refusal import NOT_ALLOWED, explain
+from assembler.errors import EngineError
 
 PRIVILEGED = (
     "Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to "
@@ -48,3 +52,14 @@ def test_silence_is_said() -> None:
 def test_the_clients_usage_advice_is_left_out() -> None:
     error = explain("it failed", "docker: too bad.\n\nRun 'docker run --help' for more information\n")
     assert error.message == "it failed: docker: too bad."
+
+
+def test_an_info_without_an_engine_is_a_refusal() -> None:
+    """As Docker's client 26 answers, with status 0."""
+    said = ("permission denied while trying to connect to the Docker daemon socket at unix:///run/x/s: Get "
+            "\"http://%2Frun%2Fx%2Fs/v1.45/info\": dial unix /run/x/s: connect: permission denied")
+    answer = {"ID": "", "Driver": "", "DockerRootDir": "", "OSType": "", "Architecture": "", "ServerVersion": "",
+              "SecurityOptions": None, "ServerErrors": [said]}  # fmt: skip
+    with pytest.raises(EngineError) as refused:
+        read_info(json.dumps(answer), "unix:///run/x/s")
+    assert (refused.value.message, refused.value.hint) == (f"docker: {said}", NOT_ALLOWED)

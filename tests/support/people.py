@@ -82,9 +82,11 @@ class Person:
             '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n[engine]\nruntime = "runc"\n'
             f'tmp_dir = "{self.home}/tmp"\nevents_logger = "file"\ncgroup_manager = "cgroupfs"\n'
         )
+        (self.home / "run").mkdir(mode=0o700)  # as a login makes it; podman 5 does not
         (self.home / "storage.conf").write_text(
             f'[storage]\ndriver = "overlay"\ngraphroot = "{self.home}/data"\nrunroot = "{self.home}/run"\n'
         )
+        self.own()
         return {
             "CONTAINERS_CONF": f"{self.home}/containers.conf", "XDG_RUNTIME_DIR": f"{self.home}/run",
             "CONTAINERS_STORAGE_CONF": f"{self.home}/storage.conf",
