@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks import push, table
+from benchmarks import push, start, table
 from benchmarks.compare import Results, of_tree
 from benchmarks.contenders import Contender, Imgasm, Pipeline
 from benchmarks.engines import Buildah, Docker, Umoci
@@ -42,6 +42,9 @@ def main() -> None:
             _start_again_with_engine()
         push.main(sys.argv[2:])
         return
+    if sys.argv[1:2] == ["start"]:
+        start.main(sys.argv[2:])
+        return
     wanted = _arguments()
     contenders = [contender for contender in _CONTENDERS if _is_wanted(contender, wanted.only)]
     if any(contender.engine for contender in contenders) and _INSIDE not in os.environ:
@@ -58,7 +61,8 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="imgasm beside those peers that are installed.",
-                                     epilog="scripts/bench push --help: the same for pushes to a registry.")
+                                     epilog="scripts/bench push --help: the same for pushes to a registry. "
+                                            "scripts/bench start --help: for the start of imgasm itself.")
     parser.add_argument("--tree", action="append", choices=sorted(TREES), help="may be repeated (default: reference)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of each contender (default: 3)")
     parser.add_argument("--only", action="append", metavar="WORD", help="those with this in their name; repeatable")
