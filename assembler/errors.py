@@ -9,6 +9,7 @@
     ├── ImageError         a layout, archive or blob is not what it should be
     ├── RegistryError      a registry refused, or could not be reached
     ├── BudgetExceeded     the image is right, but larger than the recipe allows
+    ├── ModulesRefused     a kernel would not take the image's modules
     ├── FileError          the operating system refuses a file, or standard output: full disk, missing permission
     └── UsageError         the command line asks for something that cannot be
 
@@ -154,6 +155,10 @@ class RegistryError(ImgasmError):
 
 class BudgetExceeded(ImgasmError):
     exit_code = 10
+
+
+class ModulesRefused(ImgasmError):
+    exit_code = 12
 
 
 class FileError(ImgasmError):

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ from assembler.model.size import human
 if TYPE_CHECKING:
     from assembler.commands.push import Pushed
     from assembler.layer.findings import Finding
+    from assembler.report.kernel_verdicts import ImageVerdicts
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,34 @@ class Copying:
         typer.Option(metavar="OS/ARCH", help="One image of an index. By default an index is copied whole."),
     ] = None
     copy_base_layers: shared_options.CopyBaseLayers = False
+
+
+@dataclass(frozen=True)
+class Checking:
+    """What is checked, how strictly, and the kernels that the image's modules are held against."""
+
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Let warnings count as errors, and what nobody knows of a kernel.")
+    ] = False
+    platform: Annotated[
+        str | None,
+        typer.Option(metavar="OS/ARCH", help="One image of an index in a registry. By default all of them."),
+    ] = None
+    kernels: Annotated[
+        list[str] | None,
+        typer.Option("--kernel", metavar="KERNEL", help="Would this kernel take the image's modules? A .deb or .rpm of "
+                     "its headers or of the kernel, a directory with what is in one, a vmlinuz, or running. Can be "
+                     "repeated."),
+    ] = None  # fmt: skip
+    command_line: Annotated[
+        str | None,
+        typer.Option("--kernel-arguments", metavar="TEXT", help="What these kernels are started with: "
+                     "module.sig_enforce=1, lockdown=integrity. By default nobody knows."),
+    ] = None  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.command_line is not None and not self.kernels:
+            raise UsageError("--kernel-arguments is about the kernels that --kernel names", hint="Give both.")
 
 
 def register(app: typer.Typer) -> None:
@@ -146,11 +175,7 @@ def load(
 def verify(
     *,
     chosen: ImageChoice,
-    strict: Annotated[bool, typer.Option("--strict", help="Let warnings count as errors.")] = False,
-    platform: Annotated[
-        str | None,
-        typer.Option(metavar="OS/ARCH", help="One image of an index in a registry. By default all of them."),
-    ] = None,
+    checking: Checking,
     connection: RegistryOptions,
     printing: Printing,
 ) -> None:
@@ -162,18 +187,28 @@ def verify(
     that proves what it serves, byte for byte. Of an archive or engine it proves the image as imgasm reads it: what does
     not belong to an image is passed over, layers that lie there uncompressed have no digest but their diff_id, and a
     file that is damaged is told of by the first thing in it that can't be read.
+
+    With --kernel the modules in the image are held against kernels: one line for each, loads, refused or unknown, with
+    what the kernel would say. A module that a kernel refuses ends in exit code 12. WHAT can then be a directory of
+    modules or one module, too.
     """
+    from assembler.commands.kernel_verdicts import open_all, refuse_modules
     from assembler.commands.verify import as_json, refuse, verify_place
 
     terminal = printing.terminal()
     place = chosen.what or str(last_build(terminal))
     world = connection.world(terminal)
-    findings = verify_place(place, chosen.image, shared_options.platform(platform), world)
+    with open_all(checking.kernels or (), checking.command_line, world.cache) as kernels:
+        verified = verify_place(place, chosen.image, shared_options.platform(checking.platform), world, kernels)
+    findings = verified.findings
     if printing.as_json:
-        emit_json(json.dumps([as_json(finding) for finding in findings], indent=1))
-    refuse(place, findings, strict=strict)
+        told = [as_json(finding) for finding in findings]
+        emit_json(_kernels_json(told, verified.kernels) if checking.kernels else json.dumps(told, indent=1))
+    refuse(place, findings, strict=checking.strict)
+    refuse_modules(verified.kernels, strict=checking.strict)
     if not printing.as_json:
         _tell(findings, terminal)
+        _tell_kernels(verified.kernels, terminal)
 
 
 def copy(
@@ -216,6 +251,22 @@ def copy(
         emit_json(json.dumps({"target": target, "digest": str(digest)}))
     else:
         emit(f"{target}  {digest}")
+
+
+def _kernels_json(findings: list[dict[str, Any]], kernels: list[ImageVerdicts]) -> str:
+    from assembler.report.kernel_verdicts import KernelsReport, VerifyFinding
+
+    told = tuple(VerifyFinding(**finding) for finding in findings)
+    return KernelsReport(findings=told, images=tuple(kernels)).model_dump_json(indent=1)
+
+
+def _tell_kernels(images: list[ImageVerdicts], terminal: Terminal) -> None:
+    from assembler.report.kernel_verdicts import verdict_lines
+
+    for image in images:
+        if not image.modules:
+            terminal.warn(f"{image.image} holds no kernel modules")
+        emit("\n".join(verdict_lines(image)))
 
 
 def _tell(findings: list[Finding], terminal: Terminal) -> None:

@@ -170,7 +170,10 @@ def recipes(
 
 
 def schema(
-    report: Annotated[bool, typer.Option("--report", help="The schema of what size-report --json prints.")] = False,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="The schema of what size-report, compare and verify --kernel print with --json."),
+    ] = False,
     presets: Annotated[bool, typer.Option("--presets", help="What a recipe's [prune] presets are, and their globs.")]
     = False,
 ) -> None:

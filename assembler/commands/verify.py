@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from assembler.commands.kernel_verdicts import is_modules, judge_files, judge_layout
 from assembler.errors import ImageError, UsageError
 from assembler.image.layout import Layout
 from assembler.image.verify_layout import verify_layout
@@ -20,27 +22,50 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from assembler.kernel.kernel import Kernel
     from assembler.model.platform import Platform
     from assembler.places.world import World
     from assembler.progress import Progress
+    from assembler.report.kernel_verdicts import ImageVerdicts
 
-def verify_place(what: str, name: str | None, platform: Platform | None, world: World) -> list[Finding]:
-    """All findings about ``what``, or about the image called ``name`` in it.
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """``findings`` are about the image as such, ``kernels`` about its modules, where kernels were asked."""
+
+    findings: list[Finding]
+    kernels: list[ImageVerdicts] = field(default_factory=list)
+
+
+def verify_place(
+    what: str, name: str | None, platform: Platform | None, world: World, kernels: Sequence[Kernel] = ()
+) -> Verified:
+    """All findings about ``what``, or about the image called ``name`` in it, and what ``kernels`` say to its modules.
 
     What lies in no layout is brought into one that lives no longer than this. What can't be brought there because it is
     damaged is a finding itself. ``platform`` chooses from an index in a registry.
     """
+    if kernels and is_modules(what):
+        return Verified([], [judge_files(what, kernels)])
     place = Place.parse(what)
     if platform is not None and place.store is not Store.REGISTRY:
         raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all is checked.")
     if place.store is Store.LAYOUT:
         check_presence(place)
-        return check_layout(place.path, world.progress, name or place.name)
+        return _verified(Layout(place.path), name or place.name, world, kernels)
     try:
         with _as_layout(place, platform, world) as layout:
-            return check_layout(layout.root, world.progress, name or place.name)
+            return _verified(layout, name or place.name, world, kernels)
     except ImageError as error:
-        return [Finding("error", printable(what), printable(error.message))]
+        return Verified([Finding("error", printable(what), printable(error.message))])
+
+
+def _verified(layout: Layout, name: str | None, world: World, kernels: Sequence[Kernel]) -> Verified:
+    """An image that is damaged is not asked for its modules."""
+    findings = check_layout(layout.root, world.progress, name)
+    if not kernels or any(finding.severity == "error" for finding in findings):
+        return Verified(findings)
+    return Verified(findings, judge_layout(layout, name, kernels, world))
 
 
 @contextmanager
