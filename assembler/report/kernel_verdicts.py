@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import Field, computed_field
 
-from assembler.report.record_part import Part
+from assembler.report.record_part import RecordPart
 
 _OutcomeName = Literal["loads", "refused", "unknown"]
 
 
-class KernelReason(Part):
+class KernelReason(RecordPart):
     """``weight`` is what it does to the verdict, ``rule`` a word for programs, ``what`` what the kernel says, and
     ``origins`` where the facts came from."""
 
@@ -22,7 +22,7 @@ class KernelReason(Part):
     origins: tuple[str, ...] = ()
 
 
-class ModuleVerdict(Part):
+class ModuleVerdict(RecordPart):
     """``needs`` are the kernel's own modules that must be in it before."""
 
     module: str
@@ -32,7 +32,7 @@ class ModuleVerdict(Part):
     needs: tuple[str, ...] = ()
 
 
-class KernelVerdict(Part):
+class KernelVerdict(RecordPart):
     """``kernel`` is what it was called, ``origins`` say what told each fact about it."""
 
     kernel: str
@@ -48,7 +48,7 @@ class KernelVerdict(Part):
         return "refused" if "refused" in found else "unknown" if "unknown" in found else "loads"
 
 
-class ImageVerdicts(Part):
+class ImageVerdicts(RecordPart):
     """``beside`` is what is wrong with the image whatever the kernel is: firmware, user space, modprobe's lists."""
 
     image: str
@@ -70,7 +70,7 @@ class ImageVerdicts(Part):
         return sum(reason.weight == weight for reasons in (self.beside, *of_modules) for reason in reasons)
 
 
-class VerifyFinding(Part):
+class VerifyFinding(RecordPart):
     """As ``imgasm verify`` prints it without ``--kernel``."""
 
     severity: Literal["error", "warning", "note"]
@@ -80,7 +80,7 @@ class VerifyFinding(Part):
     paths: tuple[str, ...] = ()
 
 
-class KernelsReport(Part):
+class KernelsReport(RecordPart):
     """What ``imgasm verify --kernel --json`` prints."""
 
     format: Literal[1] = 1
