@@ -53,9 +53,12 @@ class Making:
     inspect_base: Annotated[
         bool, typer.Option("--inspect-base", help="Read the layers of a base in a registry, to leave out what it has.")
     ] = False
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Prove each layer before the container goes; see the README for the cost.")
-    ] = False
+    prove: Annotated[
+        bool,
+        typer.Option("--prove", help="Prove each layer against the container before that is removed: the layer makes "
+                     "the same files, and nothing in it is superfluous. (imgasm verify checks a finished image.)"),
+    ] = False  # fmt: skip
+    verify: Annotated[bool, typer.Option("--verify", hidden=True, help="The former name of --prove.")] = False
     created: Annotated[
         str | None,
         typer.Option("--created", metavar="TIME",
@@ -79,7 +82,7 @@ class Making:
             created=self.created,
             refresh=self.refresh,
             inspect_base=self.inspect_base,
-            verify=self.verify,
+            prove=self.prove or self.verify,
             keep_container=self.keep_container,
             build=build,
         )

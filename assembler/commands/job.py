@@ -36,7 +36,7 @@ class BuildOptions:
     ``created``         dates the images, and wins over the recipe: RFC 3339, ``source_date_epoch`` or ``now``
     ``refresh``         gets the base anew although the engine or the cache has it
     ``inspect_base``    reads the layers of bases that are in a registry, to leave out what they have
-    ``verify``          proves each layer while the container is still there
+    ``prove``           proves each layer while the container is still there
     ``keep_container``  leaves the container in the engine
     ``build``           names this build towards the engine, which must not know another one of that name
     """
@@ -48,14 +48,14 @@ class BuildOptions:
     created: str | None = None
     refresh: bool = False
     inspect_base: bool = False
-    verify: bool = False
+    prove: bool = False
     keep_container: bool = False
     build: str = field(default_factory=new_build_id)
 
     @property
     def may_stand(self) -> bool:
         """Whether a former build can be what is asked for: not where something is wanted of the container itself."""
-        return self.cache and not (self.refresh or self.verify or self.keep_container)
+        return self.cache and not (self.refresh or self.prove or self.keep_container)
 
 
 @dataclass(frozen=True, slots=True)

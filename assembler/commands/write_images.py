@@ -58,11 +58,11 @@ class _Draft:
 
 
 def write_images(
-    recipe: Recipe, capture: Capture, layout: Layout, bases: Bases, *, verify: bool = False
+    recipe: Recipe, capture: Capture, layout: Layout, bases: Bases, *, prove: bool = False
 ) -> list[Written]:
     """Writes the recipe's images to ``layout`` and gives them their names there.
 
-    With ``verify``, each layer is proved before.
+    With ``prove``, each layer is proved before.
 
     The layout stays as it was until every layer is written, and proved where that is wanted: an image that can't be
     made, or whose layer is refused, leaves neither blobs nor names behind, and none of the others does.
@@ -70,7 +70,7 @@ def write_images(
     All blobs are in the layout afterwards, but those of a base that was not pulled: index.json says where they are.
     """
     check_keep(recipe, capture, bases.world.progress)
-    making = _Making(recipe, capture, bases, verify)
+    making = _Making(recipe, capture, bases, prove)
     with ExitStack() as blobs:
         drafts = []
         for image in recipe.images:
@@ -111,12 +111,12 @@ def _prune(recipe: Recipe) -> Rules:
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """What the layers of a build are made of; ``verify`` proves each."""
+    """What the layers of a build are made of; ``prove`` proves each."""
 
     recipe: Recipe
     capture: Capture
     bases: Bases
-    verify: bool
+    prove: bool
 
     def draft(self, image: Image, blob: BlobWriter) -> _Draft:
         progress = self.bases.world.progress
@@ -131,7 +131,7 @@ class _Making:
             _check_unpulled(image, result, below, progress)
         _tell_findings(image, result, progress)
         layer = _write_layer(image, result, blob, progress)
-        if self.verify:
+        if self.prove:
             self._prove(image, blob, tree, patterns)
         entries = counted(layer.entries, "entry")
         progress.say(f"image {image.name}: {entries}, {human(layer.descriptor.size)} compressed")

@@ -80,20 +80,21 @@ def lose_the_last_entry(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def test_a_refused_layer_leaves_the_layout_as_it_was(
     folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    build("--verify")
+    build("--prove")
     before = contents(folder / "out")
     assert len(Layout.open(folder / "out").index()) == 2
 
     lose_the_last_entry(monkeypatch, number)
     with pytest.raises(ChangesetError, match="the layer is not proved"):
-        build("--verify", "--set", "word=two")
+        build("--prove", "--set", "word=two")
     assert contents(folder / "out") == before
 
 
-def test_a_refused_layer_leaves_a_new_layout_empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("option", ["--prove", "--verify"])  # its former name
+def test_a_refused_layer_leaves_a_new_layout_empty(folder: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
     lose_the_last_entry(monkeypatch, 2)
     with pytest.raises(ChangesetError, match="the layer is not proved"):
-        build("--verify")
+        build(option)
     assert sorted(contents(folder / "out")) == ["index.json", "oci-layout"]
     assert Layout.open(folder / "out").index() == ()
 

@@ -207,7 +207,7 @@ compression = "gzip"
     assert len(images["stacked"]["base"]) == 2
 
 
-def test_verify_proves_each_layer_while_the_container_is_there(cli: Cli) -> None:
+def test_prove_proves_each_layer_while_the_container_is_there(cli: Cli) -> None:
     cli("build", cli.recipe())
     more = """
 [[image]]
@@ -216,7 +216,7 @@ onto = "./build/sample"
 keep = ["/opt/**"]
 """
     for way in ("overlay", "export"):
-        done = cli("build", cli.recipe(more=more), "--set", "word=two", "--output", way, "--capture", way, "--verify")
+        done = cli("build", cli.recipe(more=more), "--set", "word=two", "--output", way, "--capture", way, "--prove")
         assert "image sample: proved, 4 entries for " in done.stderr
         assert "image stacked: proved, 1 entry for " in done.stderr
 

@@ -51,7 +51,7 @@ def test_08_layers_over_fuse_overlayfs_hold_nothing_that_no_step_touched(tmp_pat
     (tmp_path / "base.tar").write_bytes(with_links())
     (tmp_path / "sample.toml").write_text(RECIPE)
     with engines.dockerd("--storage-driver", "fuse-overlayfs"):
-        done = imgasm.json("build", "sample.toml", "--engine", "docker", "--verify")
+        done = imgasm.json("build", "sample.toml", "--engine", "docker", "--prove")
     assert sorted(layer_names(tmp_path / "build/sample", done["images"][0]["manifest"])) == [
         "opt/list", "opt/new", "opt/pair/changed", "opt/pair/one", "opt/pair/two", "opt/pair/x", "opt/three/.wh.b",
     ], "a file that changed has all its names here, where the kernel's overlay would part them"  # fmt: skip

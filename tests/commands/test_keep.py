@@ -105,7 +105,7 @@ def test_an_optional_pattern_may_match_nothing(imgasm: Imgasm) -> None:
 
 
 def manifest(imgasm: Imgasm, *options: str) -> str:
-    built = imgasm.json("build", "kept.toml", "--verify", *options)
+    built = imgasm.json("build", "kept.toml", "--prove", *options)
     return str(built["images"][0]["manifest"])
 
 

@@ -46,7 +46,7 @@ def socket() -> Path:
 def test_05_a_user_in_group_docker_builds_what_root_builds(
     someone: Person, as_root: dict[str, bytes], socket: Path, way: str
 ) -> None:
-    done = someone.imgasm("build", "sample.toml", "--capture", way, "--json", "--verify", socket=socket)
+    done = someone.imgasm("build", "sample.toml", "--capture", way, "--json", "--prove", socket=socket)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["engine"]["capture"] == "exports"
     assert contents(someone.home / "build/sample") == as_root
@@ -57,7 +57,7 @@ def test_05_a_user_in_group_docker_builds_what_root_builds(
 
 
 def test_05_rootless_podman_builds_what_root_builds(someone: Person, as_root: dict[str, bytes]) -> None:
-    done = someone.imgasm("build", "sample.toml", "--engine", "podman", "--json", "--verify",
+    done = someone.imgasm("build", "sample.toml", "--engine", "podman", "--json", "--prove",
                           environment=someone.rootless_podman())
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["engine"]["capture"] == "exports"
@@ -68,7 +68,7 @@ def test_05_an_ordinary_user_builds_over_a_connection(
     someone: Person, as_root: dict[str, bytes], socket: Path
 ) -> None:
     with forwarded(socket) as address:
-        done = someone.imgasm("build", "sample.toml", "--json", "--verify", environment={"DOCKER_HOST": address})
+        done = someone.imgasm("build", "sample.toml", "--json", "--prove", environment={"DOCKER_HOST": address})
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["engine"]["capture"] == "exports"
     assert contents(someone.home / "build/sample") == as_root

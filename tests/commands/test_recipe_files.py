@@ -116,11 +116,11 @@ def build(folder: Path, steps: str, *arguments: str) -> list[str]:
 
 @pytest.mark.engine
 def test_a_directory_is_copied_with_owner_and_mode_and_leaves_what_is_there(folder: Path, engine: str) -> None:
-    assert build(folder, STEP, "--engine", engine, "--verify") == EXPECTED
+    assert build(folder, STEP, "--engine", engine, "--prove") == EXPECTED
 
 
 def test_without_a_container_the_layer_is_the_same(folder: Path) -> None:
-    assert build(folder, "", "--verify") == EXPECTED
+    assert build(folder, "", "--prove") == EXPECTED
 
 
 @pytest.mark.engine

@@ -75,7 +75,7 @@ def test_a_build_over_tcp_from_another_machine_gives_the_same_layout(name: str, 
         there = tmp_path / "there"
         there.mkdir()
         shutil.rmtree(here / ".cache")
-        build = cli.command("build", recipe, "--engine", name, "--json", "--verify", "--output", "remote")
+        build = cli.command("build", recipe, "--engine", name, "--json", "--prove", "--output", "remote")
         script = ELSEWHERE + f"cp -a remote {tmp_path}/result"
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-ec", script, "sh", there, here, data, *build],

@@ -83,7 +83,7 @@ def test_another_time_is_another_build(cli: Cli) -> None:
     assert "building again: source_date_epoch changed" in again(cli)
 
 
-@pytest.mark.parametrize("option", ["--no-cache", "--refresh", "--verify", "--keep-container"])
+@pytest.mark.parametrize("option", ["--no-cache", "--refresh", "--prove", "--keep-container"])
 def test_these_build_in_any_case(cli: Cli, option: str) -> None:
     done = again(cli, option)
     assert "[2/2]" in done and STANDS not in done

@@ -141,7 +141,7 @@ def test_12_what_steps_do_below_a_volume_of_the_base_is_in_the_image(podman: Non
     for engine in ("docker", "podman"):
         for way in ("overlay", "export"):
             output = f"{engine}-{way}"
-            cli("build", "sample.toml", "--engine", engine, "--capture", way, "--output", output, "--verify")
+            cli("build", "sample.toml", "--engine", engine, "--capture", way, "--output", output, "--prove")
             layouts.append(contents(cli.directory / output))
     assert layouts[1:] == layouts[:1] * 3
     found = layers(cli.directory / "docker-overlay")
@@ -163,7 +163,7 @@ def test_12_a_volume_that_cannot_be_unmounted_is_read_as_part_of_the_tree(cli: C
         (someone.home / "build").mkdir()
         subprocess.run(["cp", "-r", cli.directory / "build/base", someone.home / "build/base"], check=True)
         someone.give(cli.directory / "sample.toml")
-        done = someone.imgasm("build", "sample.toml", "--verify", socket=socket)
+        done = someone.imgasm("build", "sample.toml", "--prove", socket=socket)
         assert done.returncode == 0, done.stderr
         layouts.append(contents(someone.home / "build/sample"))
     (tmp_path / "podman").mkdir()
@@ -171,7 +171,7 @@ def test_12_a_volume_that_cannot_be_unmounted_is_read_as_part_of_the_tree(cli: C
         with remote() as (found, _):
             cli.environment |= found
             name = "podman" if "CONTAINER_HOST" in found else "docker"
-            cli("build", "sample.toml", "--engine", name, "--output", f"remote-{name}", "--verify")
+            cli("build", "sample.toml", "--engine", name, "--output", f"remote-{name}", "--prove")
             layouts.append(contents(cli.directory / f"remote-{name}"))
     assert layouts == [here] * 3
     assert not volumes()
@@ -181,7 +181,7 @@ def test_12_scratch_in_a_volume_of_the_base_stays_scratch(cli: Cli) -> None:
     (cli.directory / "sample.toml").write_text(RECIPE.format(scratch='"/data/scratch"'))
     refused = cli("build", "sample.toml", "--engine", "docker", "--capture", "overlay", status=5)
     assert "/data is a volume of the base's" in refused.stderr
-    cli("build", "sample.toml", "--engine", "docker", "--verify")
+    cli("build", "sample.toml", "--engine", "docker", "--prove")
     assert sorted(layers(cli.directory / "build/sample")["sample"]) == ENTRIES
     assert not volumes()
 
@@ -189,7 +189,7 @@ def test_12_scratch_in_a_volume_of_the_base_stays_scratch(cli: Cli) -> None:
 def test_12_a_volume_that_is_scratch_reaches_no_layer(cli: Cli) -> None:
     recipe = RECIPE.format(scratch='"/data"').replace('"/data/sub/**"', '"/kept"')
     (cli.directory / "sample.toml").write_text(recipe.replace("rm gone\n", "rm gone; echo kept >/kept\n"))
-    cli("build", "sample.toml", "--engine", "docker", "--verify")
+    cli("build", "sample.toml", "--engine", "docker", "--prove")
     assert layers(cli.directory / "build/sample")["sample"] == {"kept": b"kept\n"}
 
 

@@ -56,7 +56,7 @@ class Machine:
     def build(
         self, *options: str, processors: str, umask: str, environment: Mapping[str, str], script: str = START
     ) -> None:
-        imgasm = [sys.executable, "-m", "assembler", "build", "recipes/hello.toml", "--verify", *options]
+        imgasm = [sys.executable, "-m", "assembler", "build", "recipes/hello.toml", "--prove", *options]
         here = {key: value for key, value in os.environ.items() if key not in FOREIGN}
         own = {"HOME": str(self.root), "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
