@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from assembler.changeset import overlay_tree, tar_tree
+from assembler.changeset.desired import Desired, Pruned, desired, ours, selection
 from assembler.changeset.diff import Changeset, diff, differs
 from assembler.changeset.overlay_tree import OverlayTree, UnreadableOverlay, path_too_long
 from assembler.changeset.path_rules import Patterns, Rules
@@ -22,7 +23,6 @@ from assembler.changeset.prove_paths import Places
 from assembler.changeset.prove_rest import overlooked
 from assembler.changeset.tar_tree import TarTree, Volume, is_directory
 from assembler.changeset.tree import PathFinding, Tree
-from assembler.changeset.wanted import Pruned, Wish, ours, selection, wish
 from assembler.model.node import shown
 
 if TYPE_CHECKING:
@@ -157,12 +157,13 @@ def changeset(capture: Capture, onto: Tree | None, patterns: Patterns, *, clamp:
     """
     target = capture.base if onto is None else onto
     prune, keep = patterns.led(capture.final)
-    wishes = _wishes(capture, onto, prune, keep)
-    changes = diff(wishes.nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
-    told = wishes.findings | _told(capture, wishes, changes) | _of_root(capture)
-    removed = tuple(sorted(path for path, node in wishes.nodes.items() if node is None))
-    idle = [rule for rule, alone in keep.each() if rule not in wishes.kept and not any(map(alone.match, wishes.nodes))]
-    return Result(changes, wishes.pruned, tuple(idle), removed, tuple(sorted(told)))
+    goal = _desired(capture, onto, prune, keep)
+    changes = diff(goal.nodes, capture.final, target, foreign=onto is not None, clamp=clamp)
+    told = goal.findings | _told(capture, goal, changes) | _of_root(capture)
+    removed = tuple(sorted(path for path, node in goal.nodes.items() if node is None))
+    idle = [rule for rule, alone in keep.each()
+            if rule not in goal.kept and not any(map(alone.match, goal.nodes))]  # fmt: skip
+    return Result(changes, goal.pruned, tuple(idle), removed, tuple(sorted(told)))
 
 
 def prove_layer(
@@ -170,12 +171,12 @@ def prove_layer(
 ) -> Proof:
     """Proves the bytes of a finished layer, compressed or not, that was made of the same arguments' changeset.
 
-    ChangesetError if it is not the fewest entries that make the image what was wished for, or if, on the build's own
-    base, something else differs that nobody wished for.
+    ChangesetError if it is not the fewest entries that make the image as desired, or if, on the build's own base,
+    something else differs.
     """
     target = capture.base if onto is None else onto
     prune, keep = patterns.led(capture.final)
-    nodes = _wishes(capture, onto, prune, keep).nodes
+    nodes = _desired(capture, onto, prune, keep).nodes
     proof = prove(layer, nodes, Places(capture.final, target, foreign=onto is not None), clamp=clamp)
     if onto is None:
         is_ours = ours(capture.base, capture.mounts, prune, keep)
@@ -184,12 +185,12 @@ def prove_layer(
     return proof
 
 
-def _wishes(capture: Capture, onto: Tree | None, prune: Rules, keep: Rules) -> Wish:
+def _desired(capture: Capture, onto: Tree | None, prune: Rules, keep: Rules) -> Desired:
     if onto is None:
-        return wish(capture.candidates.items(), capture.base, capture.mounts, prune, keep)
+        return desired(capture.candidates.items(), capture.base, capture.mounts, prune, keep)
     if not keep and any(True for _ in onto.names(b"")):
-        return wish(_changes(capture), capture.base, capture.mounts, prune, keep)
-    chosen = wish(selection(capture.final, keep), capture.base, capture.mounts, prune, keep)
+        return desired(_changes(capture), capture.base, capture.mounts, prune, keep)
+    chosen = desired(selection(capture.final, keep), capture.base, capture.mounts, prune, keep)
     for path in [path for path, node in chosen.nodes.items() if node is None]:
         del chosen.nodes[path]  # what was chosen is added to the image; what else that one has is its own
     for link in list(there_already(keep.links & chosen.nodes.keys(), capture.final, onto)):
@@ -211,13 +212,13 @@ def _changes(capture: Capture) -> Iterator[tuple[bytes, Node | None]]:
             yield path, node
 
 
-def _told(capture: Capture, wishes: Wish, changes: Changeset) -> set[PathFinding]:
+def _told(capture: Capture, goal: Desired, changes: Changeset) -> set[PathFinding]:
     """Findings about what is in the layer, and about what the steps changed in vain: the layer can't carry it."""
     written, below = changes.entries.sources(), capture.base.findings()
     return {
         finding for finding in capture.final.findings()
         if finding.path in written
-        or (not finding.of_content and finding.path in wishes.nodes and finding not in below)
+        or (not finding.of_content and finding.path in goal.nodes and finding not in below)
     }  # fmt: skip
 
 

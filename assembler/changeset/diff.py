@@ -1,4 +1,4 @@
-"""The changeset: the fewest entries that turn the image below into what is wished for (DESIGN.md, "The guarantee")."""
+"""The changeset: the fewest entries that turn the image below into the desired one (DESIGN.md, "The guarantee")."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class _Difference:
 
 
 def diff(
-    wishes: Mapping[bytes, Node | None], final: Tree, onto: Tree, *, foreign: bool, clamp: int | None = None
+    desired: Mapping[bytes, Node | None], final: Tree, onto: Tree, *, foreign: bool, clamp: int | None = None
 ) -> Changeset:
-    """Compares ``wishes`` (paths of ``final``) with ``onto`` and returns what must be written.
+    """Compares ``desired`` (paths of ``final``) with ``onto`` and returns what must be written.
 
     ``foreign`` says that ``onto`` is not what the container started from: then a symlink to a directory (usr-merge) is
     followed instead of replaced (trap 9). ``clamp`` is a time in seconds that no new file's mtime exceeds.
     """
     targets = Targets(final, onto, foreign=foreign)
-    wanted = targets.all(wishes)
+    wanted = targets.all(desired)
     found = _compare(wanted, targets)
     changed = found.changed
     spread(changed, found.linked, wanted, targets)

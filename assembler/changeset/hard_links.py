@@ -37,7 +37,7 @@ def spread(
 def _groups(linked: Iterable[bytes], targets: Targets) -> list[set[bytes]]:
     """Those of ``linked`` that are one inode of the container together.
 
-    Its names that nobody wished for have no place in the image below, so none is looked for.
+    Names that are not desired have no place in the image below, so none is looked for.
     """
     groups: defaultdict[frozenset[bytes], set[bytes]] = defaultdict(set)
     for target in linked:

@@ -29,13 +29,13 @@ class Targets:
         self.moved: dict[bytes, bytes] = {}
         """Directories that had to be written elsewhere."""
 
-    def all(self, wishes: Mapping[bytes, Node | None]) -> Mapping[bytes, Node | None]:
-        """``wishes`` by their targets. Two files for one target are a ChangesetError."""
+    def all(self, desired: Mapping[bytes, Node | None]) -> Mapping[bytes, Node | None]:
+        """``desired`` by their targets. Two files for one target are a ChangesetError."""
         if self._directories is None:
-            return wishes
+            return desired
         wanted: dict[bytes, Node | None] = {}
-        for path in sorted(wishes):
-            target, node = self.of(path), wishes[path]
+        for path in sorted(desired):
+            target, node = self.of(path), desired[path]
             if not target:
                 continue  # a link to the root was followed, and no layer has an entry for that
             if wanted.get(target) is None:

@@ -1,6 +1,6 @@
 """The proof of a finished layer (DESIGN.md, "The guarantee"), made without what made the layer.
 
-The layer's bytes are read back and laid over the tree below. Sound: every path that the image wished for is then what
+The layer's bytes are read back and laid over the tree below. Sound: every desired path is then what
 the container has there, and nothing else changed. Irredundant: no entry and no whiteout could be left out. Neither
 ``diff.py`` nor ``hard_links.py`` nor ``paths_below.py`` has a part in this, so that a mistake there is not made twice.
 """
@@ -35,26 +35,26 @@ _REPEATED: Final = b"security.capability"
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What was looked at: members of the layer, wished paths, and bytes of contents in the layer, here and below."""
+    """What was looked at: members of the layer, desired paths, and bytes of contents in the layer, here and below."""
 
     entries: int
     paths: int
     bytes: int
 
 
-def prove(layer: Readable, wishes: Mapping[bytes, Node | None], places: Places, *, clamp: int | None) -> Proof:
+def prove(layer: Readable, desired: Mapping[bytes, Node | None], places: Places, *, clamp: int | None) -> Proof:
     """Reads ``layer``, compressed or not, to its end. ChangesetError names every path that is not as it must be.
 
-    ``wishes`` are paths of the container, None where the image shall have nothing; ``clamp`` as in ``stack.stack``.
+    ``desired`` are paths of the container, None where the image shall have nothing; ``clamp`` as in ``diff.diff``.
     Contents are read again from the container, by their sha256.
     """
-    proof = _Prover(wishes, places, clamp)
+    proof = _Prover(desired, places, clamp)
     proof.read(layer)
-    proof.check_wishes()
+    proof.check_desired()
     proof.check_entries()
     if proof.wrong:
         raise disproved(proof.wrong)
-    return Proof(proof.members, len(wishes), proof.bytes)
+    return Proof(proof.members, len(desired), proof.bytes)
 
 
 def disproved(wrong: Mapping[bytes, list[str]]) -> ChangesetError:
@@ -77,14 +77,14 @@ class _Prover:
     directory above an entry or whiteout.
     """
 
-    def __init__(self, wishes: Mapping[bytes, Node | None], places: Places, clamp: int | None) -> None:
+    def __init__(self, desired: Mapping[bytes, Node | None], places: Places, clamp: int | None) -> None:
         self.final, self.onto, self.clamp = places.final, places.onto, clamp
         self.places = places
         self.wanted: dict[bytes, bytes] = {}
         self.gone: set[bytes] = set()
-        for source in sorted(wishes):
+        for source in sorted(desired):
             place = places.of(source)
-            if wishes[source] is None:
+            if desired[source] is None:
                 self.gone.add(place)
             elif place:  # the root has no entry
                 self.wanted.setdefault(place, source)
@@ -135,7 +135,7 @@ class _Prover:
             return
         expected = self._expected(path)
         if expected is None:
-            self.wrong[path].append("the layer has an entry for it that the image did not wish for")
+            self.wrong[path].append("the layer has an entry for it that the image should not have")
         elif differences := _differences(member.node(), expected):
             self.wrong[path] += (f"{what} in the layer, not as it must be" for what in differences)
         elif expected.kind is Kind.REGULAR and expected.size:
@@ -154,7 +154,7 @@ class _Prover:
         if target not in self.first:
             self.wrong[path].append(f"it is a link to {shown(target)}, which does not stand before it in the layer")
         elif expected is None:
-            self.wrong[path].append("the layer has a link for it that the image did not wish for")
+            self.wrong[path].append("the layer has a link for it that the image should not have")
         elif (member.mode, member.uid, member.gid, member.mtime) != (
             expected.mode, expected.uid, expected.gid, expected.mtime
         ):  # fmt: skip
@@ -166,7 +166,7 @@ class _Prover:
         """What an entry for ``path`` must say; None: there must be none."""
         source, was = self.wanted.get(path), self.onto.node(path)
         if source is None:
-            # Not wished for: it can only be there for what is in it, and check_entries sees whether something is. What
+            # Not desired: it can only be there for what is in it, and check_entries sees whether something is. What
             # the container removed may be such a directory where the image lacks it, and has a link that leads there.
             if not path or (path in self.gone and was is not None):
                 return None
@@ -184,9 +184,9 @@ class _Prover:
             node = found
         return node if self.clamp is None or node.mtime <= self.clamp else node._replace(mtime=self.clamp)
 
-    # Sound: every wish is granted.
+    # Sound: every desired path is as it should be.
 
-    def check_wishes(self) -> None:
+    def check_desired(self) -> None:
         for path, source in self.wanted.items():
             node, was = self.final.node(source), self._below(path)
             if node is None:
@@ -208,12 +208,12 @@ class _Prover:
                 self.wrong[path].append("it is removed in the container, and stays")
 
     def _group(self, path: bytes) -> set[bytes]:
-        """The names that the image wished for of the container's inode at ``path``."""
+        """The desired names of the container's inode at ``path``."""
         peers = self.final.peers(self.wanted[path])
         return {place for peer in peers if self.wanted.get(place := self.places.of(peer)) == peer} | {path}
 
     def _made(self, path: bytes) -> set[bytes]:
-        """The wished names of the image's inode at ``path``: names in the layer, or those below that stay."""
+        """The desired names of the image's inode at ``path``: names in the layer, or those below that stay."""
         if path in self.first:
             return self.names.get(self.first[path], {path}) | {path}
         return self._staying(path) | {path}
@@ -234,7 +234,7 @@ class _Prover:
                 self.wrong[path].append("the layer has an entry for it that nothing needs")
         for path in self.whiteouts:
             if path not in self.gone:
-                self.wrong[path].append("the layer removes it, and the image did not wish for that")
+                self.wrong[path].append("the layer removes it, and the image should keep it")
             elif self.onto.node(path) is None or path in self.first or self._hidden(path, itself=False):
                 self.wrong[path].append("the layer removes it, and it is not there to be removed")
         for path in self.parents.difference(self.first):

@@ -1,4 +1,4 @@
-"""The other half of the proof: where the image wished for nothing, the container is as its base.
+"""The other half of the proof: where no change is desired, the container is as its base.
 
 The candidates that a capture found have no part in this: both trees are walked from their roots. That takes a look at
 every file of the base, and reads none that both trees have from the same place.
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def overlooked(
-    final: Tree, base: Tree, wishes: Mapping[bytes, Node | None], is_ours: Callable[[bytes], bool]
+    final: Tree, base: Tree, desired: Mapping[bytes, Node | None], is_ours: Callable[[bytes], bool]
 ) -> Iterator[bytes]:
-    """Paths that differ, and that no wish speaks of. ``is_ours`` says which may be told of at all."""
+    """Paths that differ and are not among the desired ones. ``is_ours`` says which may be told of at all."""
     for path in final.walk():
-        if path not in wishes and is_ours(path) and not _is_same(path, final, base):
+        if path not in desired and is_ours(path) and not _is_same(path, final, base):
             yield path
     for path in base.walk():
-        if final.node(path) is None and is_ours(path) and not _is_gone(path, wishes):
+        if final.node(path) is None and is_ours(path) and not _is_gone(path, desired):
             yield path
 
 
@@ -42,11 +42,11 @@ def _is_same(path: bytes, final: Tree, base: Tree) -> bool:
     return here == there is not None or final.digest(path) == base.digest(path)
 
 
-def _is_gone(path: bytes, wishes: Mapping[bytes, Node | None]) -> bool:
-    """Whether a wish takes it away: for itself, or for a directory above that is none any more."""
+def _is_gone(path: bytes, desired: Mapping[bytes, Node | None]) -> bool:
+    """Whether it is desired to be gone: for itself, or for a directory above that is none any more."""
     for above in (path, *ancestors(path)):
-        if above in wishes:
-            node = wishes[above]
+        if above in desired:
+            node = desired[above]
             if node is None or node.kind is not Kind.DIRECTORY:
                 return True
     return False

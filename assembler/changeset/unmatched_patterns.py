@@ -10,9 +10,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from assembler.changeset.desired import matching, stubs_of
 from assembler.changeset.path_rules import Rule, Rules, literal_head
 from assembler.changeset.symlinks import directory_at
-from assembler.changeset.wanted import matching, stubs_of
 from assembler.errors import ChangesetError
 from assembler.model.globs import escaped, is_wild, parts_of
 from assembler.model.node import Kind, shown

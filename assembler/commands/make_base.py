@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.engine.bootstrap import make_rootfs
 from assembler.image.assemble import assemble
-from assembler.image.config import NewLayer, Wishes
+from assembler.image.config import ImageSettings, NewLayer
 from assembler.image.pack_layer import pack
 from assembler.image.rootfs_tarball import refuse_doubles
 from assembler.layer.compress import compressor
@@ -85,7 +85,8 @@ class BaseMaker:
             refuse_doubles(decompress(blob), story)
             blob.seek(0)
             platform = platform_of_rootfs(decompress(blob)) or usual
-        return assemble(layout, None, NewLayer(descriptor, diff_id, story), Wishes(RunConfig(env=_PATH), platform))
+        settings = ImageSettings(RunConfig(env=_PATH), platform)
+        return assemble(layout, None, NewLayer(descriptor, diff_id, story), settings)
 
     def _cached(self, key: str, what: str, make: Callable[[Layout], Image]) -> tuple[Layout, Image]:
         return self.cache.get(key, what, make, refresh=self.refresh)

@@ -16,7 +16,7 @@ from assembler.errors import ChangesetError
 from assembler.image.annotations import IMAGE_NAME
 from assembler.image.assemble import BaseImage, assemble
 from assembler.image.blob_origins import with_origins
-from assembler.image.config import NewLayer, Wishes
+from assembler.image.config import ImageSettings, NewLayer
 from assembler.layer.compress import compressor
 from assembler.layer.write_layer import Layer, write_layer
 from assembler.model.node import shown
@@ -166,7 +166,7 @@ def _store(draft: _Draft, recipe: Recipe, layout: Layout, bases: Bases) -> Writt
         layout,
         base,
         NewLayer(layer.descriptor, layer.diff_id, f"imgasm build {recipe.name}: {_story(recipe)}"),
-        Wishes(image.config, bases.platform, dict(image.annotations), recipe.created),
+        ImageSettings(image.config, bases.platform, dict(image.annotations), recipe.created),
     )
     return Written(layer, draft.result, oci, base)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assembler.image.annotations import BASE_DIGEST, BASE_NAME, NOT_INHERITED
-from assembler.image.config import NewLayer, Wishes, make_config
+from assembler.image.config import ImageSettings, NewLayer, make_config
 from assembler.image.image import Image, parse_image
 from assembler.image.manifests import RawManifest
 from assembler.model import media_types
@@ -39,13 +39,13 @@ class BaseImage:
     reference: Reference | None = None
 
 
-def compose(base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
+def compose(base: BaseImage | None, layer: NewLayer, settings: ImageSettings) -> Image:
     """The new image. Its types are OCI's throughout: a base in Docker's form keeps its blobs, not its type names.
 
     The base's layer descriptors stay as they are otherwise. Its ``subject`` does not: that spoke of another manifest.
     """
     base_config = base.image.config if base is not None else None
-    config = make_config(base_config, layer, wishes)
+    config = make_config(base_config, layer, settings)
     config_bytes = canonical_json(config)
     below = [_in_oci_form(descriptor) for descriptor, _ in base.image.layers] if base is not None else []
     manifest: dict[str, Any] = {
@@ -54,15 +54,15 @@ def compose(base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
         "config": Descriptor.of(media_types.OCI_CONFIG, config_bytes).to_json(),
         "layers": [descriptor.to_json() for descriptor in (*below, layer.descriptor)],
     }
-    if annotations := {**_inherited(base), **wishes.annotations}:
+    if annotations := {**_inherited(base), **settings.annotations}:
         manifest["annotations"] = annotations
     manifest_bytes = canonical_json(manifest)
     return parse_image(Descriptor.of(media_types.OCI_MANIFEST, manifest_bytes), manifest_bytes, config_bytes)
 
 
-def assemble(layout: BlobStore, base: BaseImage | None, layer: NewLayer, wishes: Wishes) -> Image:
+def assemble(layout: BlobStore, base: BaseImage | None, layer: NewLayer, settings: ImageSettings) -> Image:
     """``compose``, with config and manifest written to ``layout``. The layers' blobs are the caller's business."""
-    image = compose(base, layer, wishes)
+    image = compose(base, layer, settings)
     store_image(layout, image)
     return image
 

@@ -33,7 +33,7 @@ class NewLayer:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ImageSettings:
     """What the new image should say besides its layers. ``created`` is RFC 3339, or None for an image without dates."""
 
     run: RunConfig
@@ -42,23 +42,23 @@ class Wishes:
     created: str | None = None
 
 
-def make_config(base: Json | None, layer: NewLayer, wishes: Wishes) -> Json:
+def make_config(base: Json | None, layer: NewLayer, settings: ImageSettings) -> Json:
     """The config of ``base`` (None: of nothing) with one more layer.
 
-    ``created`` is absent unless wished for, so that the same input gives the same image; a base's is dropped, for
+    ``created`` is absent unless set, so that the same input gives the same image; a base's is dropped, for
     it would be wrong. A base's platform and history stay as they are.
     """
-    config = copy.deepcopy(base) if base is not None else wishes.platform.to_json()
+    config = copy.deepcopy(base) if base is not None else settings.platform.to_json()
     if config.get("os") == "windows":
         raise ImageError("the base is a Windows image, whose layers imgasm can not write", hint="Use a Linux base.")
     diff_ids = list(diff_ids_of(config))
     history = _padded(config.get("history") or [], len(diff_ids))
-    stamp = {"created": wishes.created} if wishes.created is not None else {}
+    stamp = {"created": settings.created} if settings.created is not None else {}
     config.pop("created", None)
     config.update(stamp)
     config["rootfs"] = {"type": "layers", "diff_ids": [*diff_ids, str(layer.diff_id)]}
     config["history"] = [*history, {**stamp, "created_by": layer.created_by}]
-    config["config"] = run_section(wishes.run, config.get("config") or {})
+    config["config"] = run_section(settings.run, config.get("config") or {})
     return config
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from assembler.model.node import Content
 
 LAYER_FORMAT: Final = 1
-"""Another number when the same tree and wishes make other bytes: what stands from before is something else then."""
+"""Another number when the same tree and settings make other bytes: what stands from before is something else then."""
 
 CHUNK: Final = 1 << 20
 _AHEAD: Final = 8

@@ -14,7 +14,7 @@ from pathlib import Path
 from assembler.changeset.capture import changeset, of_overlay
 from assembler.changeset.path_rules import Patterns
 from assembler.image.assemble import assemble
-from assembler.image.config import NewLayer, Wishes
+from assembler.image.config import ImageSettings, NewLayer
 from assembler.image.layout import Layout
 from assembler.layer.compress import compressor
 from assembler.layer.write_layer import write_layer
@@ -40,7 +40,7 @@ def main() -> None:
         layer = write_layer(entries, blob, chosen)
         blob.commit(layer.descriptor.digest)
     new = NewLayer(layer.descriptor, layer.diff_id)
-    image = assemble(layout, None, new, Wishes(RunConfig(), Platform("linux", "amd64")))
+    image = assemble(layout, None, new, ImageSettings(RunConfig(), Platform("linux", "amd64")))
     layout.tag(image.descriptor, Reference.parse("localhost/bench:latest"))
     seconds = time.perf_counter() - start
     told = {"seconds": seconds, "blob": layer.descriptor.size, "tar": layer.size, "entries": layer.entries}

@@ -32,7 +32,7 @@ from tests.support.exports import as_docker_has_it
 from tests.support.overlays import OPTIONS, overlay
 from tests.support.patterns import Named
 from tests.support.rootfs import Fact, Facts, groups
-from tests.support.scene import STUBS, Goal, Scene, facts, layer_of, members_of, scene, wished, without_stubs
+from tests.support.scene import STUBS, Goal, Scene, desired, facts, layer_of, members_of, scene, without_stubs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ class Case:
     def goal(self, done: Scene, entries: Entries) -> Goal:
         written = frozenset(entry.path for entry in entries)
         chosen = self.chosen(done)
-        return Goal(wished(done.base, self.own(done), chosen), done.base, chosen, written)
+        return Goal(desired(done.base, self.own(done), chosen), done.base, chosen, written)
 
 
 globs = st.lists(st.sampled_from(_GLOBS), max_size=2).map(tuple)
@@ -264,7 +264,7 @@ def test_a_layer_for_scratch_holds_all_that_is_kept(case: Case) -> None:
         layer = layer_of(case.entries(done.overlay(), scratch=True))
         chosen = case.chosen(done)
         own = without_stubs(done.base, done.final, (), chosen)
-        goal = Goal(wished({}, own, chosen), {}, chosen, frozenset(done.final))
+        goal = Goal(desired({}, own, chosen), {}, chosen, frozenset(done.final))
         assert goal.missed(done.made_from_nothing(layer)) == []
         with done.exports(case.keep) as capture:
             assert layer_of(case.entries(capture, scratch=True)) == layer

@@ -116,7 +116,7 @@ def test_a_superfluous_whiteout_is_found(right: Right, path: bytes) -> None:
 
 
 def test_a_superfluous_entry_is_found(right: Right) -> None:
-    """One that the image did not wish for, one that is the same below, and one for the root."""
+    """One that the image should not have, one that is the same below, and one for the root."""
     node = Node(Kind.REGULAR, 0o644)
     assert found(right, [*right.entries, Entry(b"etc/more", node)]).keys() == {"/etc/more"}
     kept = right.capture.final.node(b"etc/kept")

@@ -11,7 +11,7 @@ from pathlib import Path
 import zstandard
 
 from assembler.image.assemble import BaseImage, assemble
-from assembler.image.config import NewLayer, Wishes
+from assembler.image.config import ImageSettings, NewLayer
 from assembler.image.image import Image
 from assembler.image.layout import Layout
 from assembler.model import media_types
@@ -56,7 +56,7 @@ def add_image(
     image: Image | None = None
     for layer in layers:
         base = BaseImage(image) if image is not None else None
-        image = assemble(layout, base, add_layer(layout, layer, codec), Wishes(run or RunConfig(), AMD64))
+        image = assemble(layout, base, add_layer(layout, layer, codec), ImageSettings(run or RunConfig(), AMD64))
     assert image is not None
     return image
 

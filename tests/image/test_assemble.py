@@ -13,7 +13,7 @@ from assembler.errors import ImageError
 from assembler.image import annotations as keys
 from assembler.image import strict_json
 from assembler.image.assemble import BaseImage, assemble, compose
-from assembler.image.config import NewLayer, Wishes, make_config
+from assembler.image.config import ImageSettings, NewLayer, make_config
 from assembler.image.image import Image, parse_image, read_image
 from assembler.image.layout import Layout
 from assembler.model import media_types
@@ -25,7 +25,7 @@ from assembler.model.run_config import RunConfig
 from tests.support.images import write_index
 
 LAYER = NewLayer(Descriptor(media_types.OCI_LAYER_ZSTD, Digest.of(b"blob"), 4), Digest.of(b"tar"), "imgasm build")
-NOTHING = Wishes(RunConfig(), AMD64)
+NOTHING = ImageSettings(RunConfig(), AMD64)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def layout(tmp_path: Any) -> Layout:
 
 
 def config_on(base: dict[str, Any] | None, wanted: RunConfig = NOTHING.run, created: str | None = None) -> Any:
-    return make_config(base, LAYER, Wishes(wanted, AMD64, created=created))
+    return make_config(base, LAYER, ImageSettings(wanted, AMD64, created=created))
 
 
 def test_an_image_of_nothing_but_one_layer() -> None:
@@ -135,8 +135,8 @@ def docker_base() -> Image:
 
 def test_a_docker_base_becomes_oci_and_keeps_its_layer_descriptors() -> None:
     base = docker_base()
-    wishes = Wishes(RunConfig(), AMD64, {"mine": "1"})
-    manifest = compose(BaseImage(base, Reference.parse("debian")), LAYER, wishes).manifest
+    settings = ImageSettings(RunConfig(), AMD64, {"mine": "1"})
+    manifest = compose(BaseImage(base, Reference.parse("debian")), LAYER, settings).manifest
     assert manifest["mediaType"] == media_types.OCI_MANIFEST
     assert manifest["config"]["mediaType"] == media_types.OCI_CONFIG
     assert manifest["layers"][0] == {**base.manifest["layers"][0], "mediaType": media_types.OCI_LAYER_GZIP}
@@ -203,7 +203,8 @@ def test_an_image_is_read_as_it_was_made(layout: Layout) -> None:
 def test_an_index_holds_images_for_several_platforms(layout: Layout) -> None:
     wanted = [Platform("linux", "amd64"), Platform("linux", "arm", "v7"), Platform("linux", "arm", "v6"),
               Platform("linux", "arm64", "v8")]
-    images = [assemble(layout, None, add_layer(layout, {"p": str(p).encode()}), Wishes(RunConfig(), p)) for p in wanted]
+    images = [assemble(layout, None, add_layer(layout, {"p": str(p).encode()}), ImageSettings(RunConfig(), p))
+              for p in wanted]  # fmt: skip
     layout.tag(write_index(layout, images), Reference.parse("example.com/x:1"))
     chosen = {text: read_image(layout, None, Platform.parse(text)).platform for text in (
         "linux/amd64", "linux/amd64/v1", "linux/arm/v8", "linux/arm/v6", "linux/arm64")}

@@ -10,7 +10,7 @@ import pytest
 from assembler.errors import ImageError
 from assembler.image.assemble import BaseImage, compose, compose_index
 from assembler.image.blob_origins import missing, origins, with_origins
-from assembler.image.config import NewLayer, Wishes
+from assembler.image.config import ImageSettings, NewLayer
 from assembler.image.docker_types import as_docker
 from assembler.image.layout import Layout
 from assembler.image.manifests import blobs_of, closure
@@ -73,7 +73,7 @@ def test_docker_can_not_hold_zstd(layout: Layout) -> None:
 def test_an_indexs_entries_tell_what_to_choose_by_and_nothing_of_the_base(layout: Layout) -> None:
     base = BaseImage(add_image(layout, FILES), Reference.parse("example.com/base:1"))
     images = [
-        compose(base, add_layer(layout, {"a": kernel.encode()}), Wishes(RunConfig(), AMD64, {"kernel": kernel}))
+        compose(base, add_layer(layout, {"a": kernel.encode()}), ImageSettings(RunConfig(), AMD64, {"kernel": kernel}))
         for kernel in ("6.1", "6.6")
     ]
     index = compose_index(images)
@@ -94,14 +94,14 @@ def test_a_launcher_stands_before_what_the_image_would_run(
 ) -> None:
     base = add_image(layout, FILES, run=RunConfig(entrypoint=("/entry",), cmd=("serve",)))
     run = RunConfig(entrypoint=entrypoint, cmd=cmd, launcher=("/load",))
-    config = compose(BaseImage(base), add_layer(layout, {"a": b""}), Wishes(run, AMD64)).config["config"]
+    config = compose(BaseImage(base), add_layer(layout, {"a": b""}), ImageSettings(run, AMD64)).config["config"]
     assert (config["Entrypoint"], config.get("Cmd")) == expected
 
 
 def test_origins_are_told_by_the_list_and_by_the_base_s_name(layout: Layout) -> None:
     base = BaseImage(add_image(layout, FILES), Reference.parse("example.com/team/base:1"))
     layer = add_layer(layout, {"a": b"a"})
-    image = compose(base, NewLayer(layer.descriptor, layer.diff_id), Wishes(RunConfig(), AMD64))
+    image = compose(base, NewLayer(layer.descriptor, layer.diff_id), ImageSettings(RunConfig(), AMD64))
     listed = with_origins(image.descriptor, [Reference.parse("example.com/team/other"), Reference.parse("ann/base")])
     listed = with_origins(listed, [Reference.parse("example.com/more")])
 

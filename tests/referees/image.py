@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.image.assemble import BaseImage, assemble
-from assembler.image.config import NewLayer, Wishes
+from assembler.image.config import ImageSettings, NewLayer
 from assembler.image.layout import Layout
 from assembler.image.pack_layer import pack
 from assembler.image.write_archive import write_archive
@@ -36,14 +36,14 @@ def build(directory: Path, layers: Sequence[bytes], codec: str = "gzip", claimed
     """``layers`` are whole tars. ``claimed``: what the image says that the last one is."""
     reference = Reference.parse(f"localhost/{directory.name.lower()}:1")
     layout = Layout.create(directory / "layout")
-    wishes = Wishes(RunConfig(cmd=("/none",)), Platform("linux", "amd64"))
+    settings = ImageSettings(RunConfig(cmd=("/none",)), Platform("linux", "amd64"))
     image = None
     for layer in layers:
         descriptor, diff_id = pack(io.BytesIO(layer), layout, compressor(codec))
         if claimed is not None and layer is layers[-1]:
             diff_id = Digest.of(claimed)
         new = NewLayer(descriptor, diff_id)
-        image = assemble(layout, None if image is None else BaseImage(image), new, wishes)
+        image = assemble(layout, None if image is None else BaseImage(image), new, settings)
     assert image is not None
     layout.tag(image.descriptor, reference)
     with (directory / "archive.tar").open("wb") as archive:

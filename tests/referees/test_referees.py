@@ -29,7 +29,7 @@ from tests.referees.handmade import END, Member, tar
 from tests.referees.image import TrapImage, build
 from tests.referees.traps import ENGINES, RIGHT, WRONG, Trap, Wrong
 from tests.support.rootfs import Fact, Facts
-from tests.support.scene import Goal, layer_of, members_of, scene, wished, without_stubs
+from tests.support.scene import Goal, desired, layer_of, members_of, scene, without_stubs
 
 pytestmark = pytest.mark.root
 
@@ -65,7 +65,7 @@ def judge(trap: Trap) -> Judged:
     with scene(trap.base, container=trap.container) as done:
         entries = changeset(done.overlay(trap.mounts), None, Patterns()).changeset.entries
         own = without_stubs(done.base, done.final, trap.mounts, lambda path: True)
-        goal = Goal(wished(done.base, own, lambda path: True), done.base, lambda path: True,
+        goal = Goal(desired(done.base, own, lambda path: True), done.base, lambda path: True,
                     frozenset(entry.path for entry in entries))
         return Judged(trap.name, done.base_export, trap.layer(own), layer_of(entries), goal)
 
@@ -138,7 +138,7 @@ def test_trap(
     if trap.name == "21_times" and referee.name not in ("umoci", "gnu tar"):
         assert found == BEFORE_1970
     elif trap.name == "14_attributes" and referee.name == "podman vfs":
-        removed = each.goal.wish[b"14_attributes/less"].itself  # from a directory: it stays
+        removed = each.goal.desired[b"14_attributes/less"].itself  # from a directory: it stays
         assert found == [(b"14_attributes/less", removed, (*removed[:-1], (("user.a", b"1"),)))]
     else:
         assert found == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from assembler.changeset.capture import Result, changeset, prove_layer
 from assembler.changeset.path_rules import Patterns
-from tests.support.scene import Goal, Scene, layer_of, scene, wished
+from tests.support.scene import Goal, Scene, desired, layer_of, scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -59,7 +59,7 @@ def make(done: Scene, onto: Tree | None = None, mounts: Iterable[bytes] = (), cl
 
 def prove(made: Made) -> Made:
     done, written = made.done, frozenset(entry.path for entry in made.result.changeset.entries)
-    goal = Goal(wished(done.base, done.final, lambda path: True), done.base, lambda path: True, written)
+    goal = Goal(desired(done.base, done.final, lambda path: True), done.base, lambda path: True, written)
     assert goal.missed(done.made_in_place(made.layer)) == []
     assert goal.missed(done.made_isolated(made.layer)) == []
     return made

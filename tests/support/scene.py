@@ -1,6 +1,6 @@
 """A container's writable layer on a real overlay mount: what the mount showed before and after, and both captures.
 
-What the image must be is said without imgasm's help: ``wished`` from what the mount showed, and the reference applier
+What the image must be is said without imgasm's help: ``desired`` from what the mount showed, and the reference applier
 from the layer's bytes.
 """
 
@@ -210,7 +210,7 @@ def without_stubs(base: Facts, final: Facts, mounts: Iterable[bytes], chosen: Ca
     return own
 
 
-def wished(base: Facts, final: Facts, chosen: Callable[[bytes], bool]) -> Facts:
+def desired(base: Facts, final: Facts, chosen: Callable[[bytes], bool]) -> Facts:
     """What the image shall hold: each path as the container has it if ``chosen`` says so, else as the base has it."""
     result = {path: fact for path in base.keys() | final.keys()
               if (fact := (final if chosen(path) else base).get(path)) is not None}
@@ -232,19 +232,19 @@ def above(path: bytes) -> list[bytes]:
 class Goal:
     """The tree that a layer must make, and what of it can't be asked for. ``written`` are the paths in the layer."""
 
-    wish: Facts
+    desired: Facts
     base: Facts
     chosen: Callable[[bytes], bool]
     written: frozenset[bytes]
 
     def missed(self, made: Facts) -> list[object]:
         """Every way in which ``made`` is not the goal."""
-        wrong: list[object] = [*sorted(self.wish.keys() ^ made.keys())]
-        wrong += [(path, fact.itself, made[path].itself) for path, fact in self.wish.items()
+        wrong: list[object] = [*sorted(self.desired.keys() ^ made.keys())]
+        wrong += [(path, fact.itself, made[path].itself) for path, fact in self.desired.items()
                   if path in made and fact.itself != made[path].itself]
-        wrong += [(path, "mtime", self._time(path, fact), made[path].mtime) for path, fact in self.wish.items()
+        wrong += [(path, "mtime", self._time(path, fact), made[path].mtime) for path, fact in self.desired.items()
                   if path in made and self._time(path, fact) not in (None, made[path].mtime)]
-        return wrong or list(self._links(self.wish) ^ self._links(made))
+        return wrong or list(self._links(self.desired) ^ self._links(made))
 
     def _time(self, path: bytes, fact: Fact) -> int | None:
         """A time alone is no change worth an entry; a directory's changes with its content, by the engine itself."""

@@ -39,7 +39,7 @@ class Pruned:
 
 
 @dataclass(slots=True)
-class Wish:
+class Desired:
     """``nodes`` holds what each path shall be; None means gone. Parents come before their children.
 
     ``kept`` are the rules of ``keep`` that matched something.
@@ -51,14 +51,14 @@ class Wish:
     findings: set[PathFinding] = field(default_factory=set)
 
 
-def wish(
+def desired(
     candidates: Iterable[tuple[bytes, Node | None]], base: Tree, mounts: Iterable[bytes], prune: Rules, keep: Rules
-) -> Wish:
+) -> Desired:
     """Filters ``candidates``. ``mounts`` are the paths that something was mounted on in the container.
 
     One with a slash at its end is a directory that the engine made if the base lacks it, but whose files are ours.
     """
-    result = Wish(pruned={rule: Pruned() for rule in prune.rules})
+    result = Desired(pruned={rule: Pruned() for rule in prune.rules})
     stubs = stubs_of(mounts)
     is_stub = matching(stubs)
     keep_all = not keep
@@ -81,7 +81,7 @@ def wish(
 
 
 def ours(base: Tree, mounts: Iterable[bytes], prune: Rules, keep: Rules) -> Callable[[bytes], bool]:
-    """Whether a path is one that ``wish`` has to speak of if it differs from the base's."""
+    """Whether a path is one that ``desired`` has to speak of if it differs from the base's."""
     stubs = stubs_of(mounts)
     is_stub, above_stubs = matching(stubs), {directory for stub in stubs for directory in ancestors(stub)}
 
@@ -123,14 +123,14 @@ def _is_directory(node: Node | None) -> bool:
     return node is not None and node.kind is Kind.DIRECTORY
 
 
-def _is_kept(path: bytes, keep: Rules, result: Wish) -> bool:
+def _is_kept(path: bytes, keep: Rules, result: Desired) -> bool:
     rule = keep.match(path)
     if rule is not None:
         result.kept.add(rule)
     return rule is not None
 
 
-def _is_storable(path: bytes, node: Node, result: Wish) -> bool:
+def _is_storable(path: bytes, node: Node, result: Desired) -> bool:
     """Whether a layer can hold it; what it can't is told of. ChangesetError for a name that means something else."""
     if WHITEOUT_PREFIX in path and not all(map(is_storable, path.split(b"/"))):
         raise ChangesetError(
