@@ -4,6 +4,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from assembler.engine.container import ContainerSpec
 from assembler.model.container import Container
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from assembler.engine.session import Session
 
 _numbers = itertools.count()
+
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("imgasm", deadline=None)
+settings.load_profile("imgasm")
 
 
 @pytest.fixture(scope="module", params=["docker", "podman"])

@@ -35,6 +35,12 @@ class Transport:
     cert: Annotated[Path | None, _pem("--cert", "The client's certificate (PEM).")] = None
     key: Annotated[Path | None, _pem("--key", "The client's key (PEM), unless --cert holds it too.")] = None
 
+    retry_for: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="How long to try again, in all pauses together, while a server is busy or "
+                     "fails: 90s, 10m; 0s for one try."),
+    ] = "2m"  # fmt: skip
+
     def __post_init__(self) -> None:
         if self.key and not self.cert:
             raise UsageError("--key needs --cert: a key alone identifies nobody", hint="Give the certificate, too.")
@@ -46,7 +52,15 @@ class Transport:
         from assembler.registry.connection_settings import Tls
 
         tls = Tls(self.ca_file, self.cert, self.key)
-        return replace(environment.settings(authfile), tls=tls, plain_http=self.plain_http)
+        return replace(environment.settings(authfile), tls=tls, plain_http=self.plain_http, retry_for=self._patience())
+
+    def _patience(self) -> float:
+        from assembler.model.duration import parse_duration
+
+        try:
+            return parse_duration(self.retry_for)
+        except ValueError as error:
+            raise UsageError(f"--retry-for: {error}", hint="0s tries once.") from error
 
 
 @dataclass(frozen=True)

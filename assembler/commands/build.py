@@ -90,7 +90,7 @@ def _build(job: Job) -> BuildRecord:
 def _make(job: Job, bases: Bases, surroundings: Surroundings) -> BuildRecord:
     recipe, engine, world = job.recipe, job.engine, job.world
     if engine is not None:
-        check_disk_space(engine, job.output, recipe.name, world.progress)
+        check_disk_space(engine, job.output, recipe, world.progress)
     sources = fetched_sources(job)
     bases.resolve(recipe.base)
     inputs = surroundings.inputs({source: fetched.sha256 for source, fetched in sources.items()})

@@ -1,6 +1,7 @@
 """Is there room? Asked before the first step, because hours later is too late.
 
-Each function says what it found as one finished sentence, or None; what can't work at all is an EngineError.
+Each function says what it found as one finished sentence, or None. What a build needs is an estimate, so nothing is
+refused: people decide.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assembler.engine.init_process import mounts_of
-from assembler.errors import EngineError
 from assembler.model.size import human
 
 if TYPE_CHECKING:
@@ -35,36 +35,27 @@ def free_bytes(path: Path) -> int | None:
     return None
 
 
-def check_engine_space(engine: Engine, needed: int, peak: int = 0) -> str | None:
-    """``needed`` bytes on the disk where the engine keeps its containers, for a moment ``peak``.
-
-    None also where that disk cannot be seen. Only ``needed`` is sure enough to be an error.
-    """
+def check_engine_space(engine: Engine, needed: int) -> str | None:
+    """``needed`` bytes, an estimate, on the disk where the engine keeps its containers. None also where that disk
+    cannot be seen."""
     free = free_bytes(engine.disk) if engine.disk else None
-    if free is None or free >= 2 * max(needed, peak):
+    if free is None or free >= 2 * needed:
         return None
-    if free >= needed:
-        return (f"{engine.name} has {human(free)} left on its disk ({engine.info.root}); "
-                f"the build may need {human(max(needed, peak))} of them")
-    raise EngineError(
-        f"{engine.name} has only {human(free)} left on its disk ({engine.info.root}), "
-        f"and the build needs about {human(needed)}",
-        hint="Make room there (imgasm clean, docker system prune), or keep the engine's data on a larger disk.",
-    )
+    return (f"{engine.name} has {human(free)} left on its disk ({engine.info.root}); the build may need "
+            f"{human(needed)} of them; imgasm clean and docker system prune make room there")
 
 
 def check_space_at(path: Path, needed: int, purpose: str) -> str | None:
-    """``needed`` bytes at ``path`` for ``purpose`` ("the image"). A file system in memory is worth a warning anyway."""
+    """``needed`` bytes, an estimate, at ``path`` for ``purpose`` ("the image"). A file system in memory is worth a
+    warning anyway."""
     free = free_bytes(path)
     if free is None:
         return None
     memory = is_in_memory(path)
     if free < needed:
         kind = "is in memory (tmpfs) and has" if memory else "has"
-        raise EngineError(
-            f"{path} {kind} only {human(free)} left, and {purpose} needs about {human(needed)}",
-            hint="Choose a directory on a larger disk (--output).",
-        )
+        return (f"{path} {kind} only {human(free)} left, and {purpose} may need {human(needed)}; --output names a "
+                "directory on another disk")
     if memory:
         return f"{path} is in memory (tmpfs): {purpose} takes the memory that the steps could use"
     return None

@@ -102,7 +102,7 @@ class Session:
             self._kill("KILL")
             raise step.timeout_failure(command, lines.tail) from None
         if status:
-            raise step.failure(command, status, lines.tail, self._trouble(status))
+            raise step.failure(command, status, lines.tail, self._trouble(command, status))
 
     def write_file(self, path: PurePosixPath, stream: BinaryIO, mode: int, owner: str = "0:0") -> None:
         """A file of ``owner``'s (user:group, by number) with these permission bits; missing parents are made, root's
@@ -282,14 +282,19 @@ class Session:
         with refusals(f"{self.engine.name} could not inspect the container"):
             return self.engine.client.container.inspect(self.name)
 
-    def _trouble(self, status: int) -> str | None:
-        """What the engine knows about the container that explains a failed step."""
+    def _trouble(self, command: step.Command, status: int) -> str | None:
+        """What the engine knows about the container that explains a failed step. EngineError where it no longer knows
+        the container: then it was no step's fault."""
         if status > 128:
             time.sleep(0.5)  # when the container ends, its steps are killed, and the engine learns of it a moment later
         try:
             state = self._inspect().state
         except EngineError as error:
-            return f"the engine or the container is gone ({error.message})"
+            raise EngineError(
+                f"the container or {self.engine.name} itself went away during step {command.name!r}",
+                hint=f"See what the log of {self.engine.name} says, then build again; imgasm clean removes what stays.",
+                detail=error.message,
+            ) from error
         if state.oom_killed:
             return "the kernel ran out of memory for the container"
         return None if state.running else f"the container itself has stopped with status {state.exit_code}"

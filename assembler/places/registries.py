@@ -33,7 +33,7 @@ class Registries:
 
     def impatient(self) -> Registries:
         """The same for questions that have another answer at hand: asked once."""
-        return replace(self, settings=replace(self.settings, retry=replace(self.settings.retry, tries=1)))
+        return replace(self, settings=replace(self.settings, retry=replace(self.settings.retry, patience=0)))
 
     @contextmanager
     def client(self, reference: Reference, *, pushing: bool = False) -> Iterator[RegistryClient]:

@@ -77,12 +77,13 @@ class World:
     @contextmanager
     def fetcher(self) -> Iterator[Fetcher]:
         """What gets sources into the cache. Its connections live as long as the context."""
-        from assembler.source.download import new_client
+        from assembler.source.download import Downloads, Waiting, new_client
         from assembler.source.fetch import Fetcher
         from assembler.source.source_cache import Cache
 
         with new_client() as client:
-            yield Fetcher(Cache(self.cache / "sources"), client, self.progress, self.clock.sleep)
+            waiting = Waiting(self.clock.sleep, self.clock.monotonic, self.settings.retry_for)
+            yield Fetcher(Cache(self.cache / "sources"), Downloads(client, self.progress, waiting))
 
     def masked(self, mask: Callable[[str], str]) -> World:
         """The same, but every text that is told goes through ``mask`` first."""

@@ -14,6 +14,7 @@ from assembler.errors import UsageError
 from assembler.model.platform import Platform
 from assembler.registry.connection_settings import ConnectionSettings, Tls
 from assembler.registry.find_credential import CredentialSources
+from assembler.registry.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,7 @@ class WorldSettings:
     ``authfile``     registry credentials in the form of Docker's config.json; no other place is then asked
     ``tls``          certificates for registries
     ``plain_http``   whether registries are met without TLS; by default only those on loopback are
+    ``retry_for``    seconds that pauses may take in all, until a server that fails is given up
     ``platform``     what this machine runs
     """
 
@@ -46,6 +48,7 @@ class WorldSettings:
     authfile: Path | None = None
     tls: Tls = field(default_factory=Tls)
     plain_http: bool | None = None
+    retry_for: float = RetryPolicy().patience
     platform: Platform = field(default_factory=lambda: Platform.of_machine(os.uname().machine))
 
     def __post_init__(self) -> None:
@@ -70,7 +73,7 @@ class WorldSettings:
         return CredentialSources.from_environment(self.environment, self.home, os.getuid(), self.authfile)
 
     def connection(self, clock: Clock) -> ConnectionSettings:
-        return ConnectionSettings(clock, self.tls, self.plain_http)
+        return ConnectionSettings(clock, self.tls, self.plain_http, retry=RetryPolicy(self.retry_for))
 
     def engine_name(self) -> EngineName | None:
         """None for the first that answers. UsageError where IMGASM_ENGINE names no engine."""

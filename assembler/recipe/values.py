@@ -13,6 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
 from assembler.errors import ImgasmError
+from assembler.model.duration import parse_duration
 from assembler.model.globs import translate
 from assembler.model.place import TRANSPORTS
 from assembler.model.reference import Reference
@@ -20,7 +21,6 @@ from assembler.model.size import parse_size
 from assembler.model.timestamp import parse_created
 
 _CAPABILITY: Final = re.compile(r"[A-Z_]+")
-_DURATION: Final = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 _ENV_NAME: Final = re.compile(r"[^=\s\0]+")
 _MODE: Final = re.compile(r"0?[0-7]{3,4}")
 _PERCENT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
@@ -162,11 +162,10 @@ def _duration(value: Any) -> float:
 
 
 def _parse_duration(text: str) -> float:
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or not any(match.groups()):
+    try:
+        return parse_duration(text)
+    except ValueError:
         fail(f'{text!r} is not a duration; write it as "30m", "1h30m", "90s" or a number of seconds')
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
 
 
 def _any_of(*schemas: dict[str, Any]) -> WithJsonSchema:

@@ -19,7 +19,7 @@ from assembler.model.digest import Digest
 from assembler.registry.location import follow, redact, with_digest
 from assembler.registry.responses import ERROR_BODY_CAP, Refused, Reply
 from assembler.registry.unreachable import Unreachable
-from assembler.registry.wire import Call, read_reply
+from assembler.registry.wire import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -120,11 +120,12 @@ class Repository:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         with self.wire.stream(Call("GET", self._url(f"blobs/{digest}"), self.scopes, headers)) as response:
             if response.status_code not in (200, 206):
-                raise Refused(read_reply("GET", response, ERROR_BODY_CAP))
+                raise Refused(self.wire.read("GET", response, ERROR_BODY_CAP))
             partial = response.status_code == 206
             if partial and not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
                 raise RegistryError(f"{redact(response.url)} sent another part of the blob than was asked for")
-            yield response.iter_raw() if partial else _skip(response.iter_raw(), offset)
+            pieces = self.wire.pieces(response)
+            yield pieces if partial else _skip(pieces, offset)
 
     # -- manifests -----------------------------------------------------------------------------------------------------
 

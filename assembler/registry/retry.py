@@ -45,13 +45,13 @@ class Clock:
 class RetryPolicy:
     """All times in seconds. The pause before try n+1 is uniform in 0 .. min(cap, first * 2**(n-1)) ("full jitter").
 
-    ``tries`` and ``budget``, the sum of the pauses, count from the last progress on.
+    ``patience`` is the most that all pauses since the last progress may take: tries are not counted, for how many a
+    busy registry needs depends on how busy it is. 0 means one try.
     """
 
-    tries: int = 5
+    patience: float = 120.0
     first: float = 1.0
-    cap: float = 30.0
-    budget: float = 300.0
+    cap: float = 10.0
     retry_after_cap: float = 60.0
 
 
@@ -102,7 +102,7 @@ class Trial:
         self.tries = 0
 
     def begin(self, reached: int = 0) -> None:
-        """``reached`` is how far the work is, in any unit: tries are counted only as long as that does not grow."""
+        """``reached`` is how far the work is, in any unit: pauses add up only as long as that does not grow."""
         self._patience.wait_for_turn()
         if reached > self._reached:
             self._reached, self.tries, self._waited = reached, 0, 0.0
@@ -120,11 +120,12 @@ class Trial:
         asked = retry_after(error, clock.wall()) if isinstance(error, Refused) else None
         backoff = clock.chance() * min(policy.cap, policy.first * 2.0 ** (self.tries - 1))
         pause = backoff if asked is None else min(asked, policy.retry_after_cap)
-        if self.tries >= policy.tries or self._waited + pause > policy.budget:
-            error.detail = f"{self._what} was tried {self.tries} times, with {self._waited:.0f} s of pauses"
+        if self._waited + pause >= policy.patience:
+            times = "once" if self.tries == 1 else f"{self.tries} times, with {self._waited:.0f} s of pauses"
+            error.detail = f"{self._what} was tried {times}; --retry-for allows more"
             raise error
         self._waited += pause
-        self._patience.warn(f"{self._what}: {error.message}; try {self.tries + 1} of {policy.tries} in {pause:.1f} s.")
+        self._patience.warn(f"{self._what}: {error.message}; try {self.tries + 1} in {pause:.1f} s.")
         if asked is not None:
             self._patience.hold_back(pause)
             self._patience.wait_for_turn()

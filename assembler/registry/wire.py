@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from assembler.errors import RegistryError
+from assembler.model.pace import TooSlow, paced
 from assembler.registry.auth import Authenticator
 from assembler.registry.location import follow, redact
 from assembler.registry.origin import Origin
@@ -36,6 +37,8 @@ _TOKEN_REPLY_CAP: Final = 1024 * 1024
 _USER_AGENT: Final = f"imgasm/{__version__}"
 # A registry on object storage hashes gigabytes at commit and says nothing meanwhile; httpx would wait 5 s.
 _TIMEOUT: Final = httpx.Timeout(connect=30, read=120, write=120, pool=None)
+_WHOLE_ANSWER: Final = 300.0
+"""Seconds, for an answer that is read into memory."""
 _TIMEOUT_AFTER_BODY: Final = httpx.Timeout(connect=30, read=600, write=120, pool=None)
 
 
@@ -72,6 +75,7 @@ class Wire:
     ) -> None:
         self.origin = origin
         self._http = http
+        self._clock = clock
         self._warn = warn
         self._auth = Authenticator(origin, credential, clock, self._ask_token_server, warn)
         self._reached = False
@@ -84,7 +88,7 @@ class Wire:
     def request(self, call: Call) -> Reply:
         """The answer to ``call``, whatever its status, read to its end."""
         with self.stream(call) as response:
-            return read_reply(call.method, response, call.cap)
+            return self.read(call.method, response, call.cap)
 
     @contextmanager
     def stream(self, call: Call) -> Iterator[httpx.Response]:
@@ -108,7 +112,7 @@ class Wire:
         response = self._send_following(call, used)
         others = 1 if used else 2
         while others and response.status_code == 401 and not call.take_no and Origin.of(response.url) == self.origin:
-            refusal = _close(call.method, response)
+            refusal = self._close(call.method, response)
             header = self._auth.answer(self._with_challenge(refusal), call.scopes, used)
             others -= header != used  # a token whose time has come meanwhile is no other
             used = header
@@ -122,7 +126,7 @@ class Wire:
         if "WWW-Authenticate" in refusal.headers:
             return refusal
         ping = Call("GET", self.origin.url("/v2/"))
-        reply = _close(ping.method, self._send_following(ping, None))
+        reply = self._close(ping.method, self._send_following(ping, None))
         return reply if "WWW-Authenticate" in reply.headers else refusal
 
     def _send_following(self, call: Call, authorization: str | None) -> httpx.Response:
@@ -133,7 +137,7 @@ class Wire:
             may_follow = (301, 302, 303, 307, 308) if call.method in ("GET", "HEAD") else (307, 308)
             if response.status_code not in may_follow or "Location" not in response.headers:
                 return response
-            _close(call.method, response)
+            self._close(call.method, response)
             url = follow(response.headers["Location"], response.url, self.origin, self._warn)
         raise RegistryError(f"{call.method} {redact(call.url)} was redirected more than {_HOPS} times")
 
@@ -153,6 +157,36 @@ class Wire:
         self._reached = True
         return response
 
+    def pieces(self, response: httpx.Response, most: float | None = None) -> Iterator[bytes]:
+        """An answer's body as it comes. Unreachable where it drips, or takes longer than ``most`` seconds."""
+        try:
+            yield from paced(response.iter_raw(), self._clock.monotonic, most)
+        except TooSlow as error:
+            raise Unreachable(f"{redact(response.url)} is too slow: {error}", temporary=False,
+                              hint="Check the network, and whether a proxy in between holds back.") from error
+
+    def read(self, method: str, response: httpx.Response, cap: int) -> Reply:
+        """Reads at most ``cap`` bytes; more of a good answer is an error, more of a bad one is cut off (CVE-2020-1702).
+        """
+        cap = cap if response.is_success else ERROR_BODY_CAP
+        body = bytearray()
+        for piece in self.pieces(response, _WHOLE_ANSWER):
+            body += piece
+            if len(body) > cap:
+                if response.is_success:
+                    raise RegistryError(f"{method} {redact(response.url)} answered with more than {cap} bytes")
+                break
+        return Reply(method, response.url, response.status_code, response.headers, bytes(body[:cap]))
+
+    def _close(self, method: str, response: httpx.Response) -> Reply:
+        """Reads what is left of an answer that nobody wants, so that its connection can serve the next request."""
+        try:
+            return self.read(method, response, ERROR_BODY_CAP)
+        except (httpx.TransportError, RegistryError):
+            return Reply(method, response.url, response.status_code, response.headers)
+        finally:
+            response.close()
+
     def _ask_token_server(self, method: str, url: httpx.URL, headers: dict[str, str], body: bytes | None) -> Reply:
         """A token server may live elsewhere; redirects within its own origin are all that it is granted."""
         server = Origin.of(url)
@@ -161,10 +195,10 @@ class Wire:
             response = self._send_once(call, url, None)
             if not response.has_redirect_location:
                 try:
-                    return read_reply(method, response, call.cap)
+                    return self.read(method, response, call.cap)
                 finally:
                     response.close()
-            _close(method, response)
+            self._close(method, response)
             url = follow(response.headers["Location"], response.url, self.origin, self._warn)
             if Origin.of(url) != server:
                 raise RegistryError(f"The token server {server} redirects to {redact(url)}; nothing was sent there")
@@ -188,26 +222,3 @@ def _headers(call: Call, url: httpx.URL, authorization: str | None) -> dict[str,
     if authorization is not None:
         headers["Authorization"] = authorization
     return headers
-
-
-def read_reply(method: str, response: httpx.Response, cap: int) -> Reply:
-    """Reads at most ``cap`` bytes; more of a good answer is an error, more of a bad one is cut off (CVE-2020-1702)."""
-    cap = cap if response.is_success else ERROR_BODY_CAP
-    body = bytearray()
-    for piece in response.iter_raw():
-        body += piece
-        if len(body) > cap:
-            if response.is_success:
-                raise RegistryError(f"{method} {redact(response.url)} answered with more than {cap} bytes")
-            break
-    return Reply(method, response.url, response.status_code, response.headers, bytes(body[:cap]))
-
-
-def _close(method: str, response: httpx.Response) -> Reply:
-    """Reads what is left of an answer that nobody wants, so that its connection can serve the next request."""
-    try:
-        return read_reply(method, response, ERROR_BODY_CAP)
-    except (httpx.TransportError, RegistryError):
-        return Reply(method, response.url, response.status_code, response.headers)
-    finally:
-        response.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -12,14 +11,16 @@ import httpx
 
 from assembler.errors import SourceError
 from assembler.model.certificates import system_trust
+from assembler.model.pace import TooSlow, paced
 from assembler.progress import Progress
 from assembler.source.partial_download import Partial
 from assembler.version import __version__
 
-ATTEMPTS: Final = 4
-"""Attempts in a row that bring nothing new; one that brings bytes is not counted."""
+_KNOCKS: Final = 4
+"""Attempts at a server that is not there: its name is mistyped more often than it comes back."""
 
 _PASSING_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_USUAL_WAIT: Final = 10.0
 _LONGEST_WAIT: Final = 60.0
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)")
 
@@ -52,12 +53,23 @@ def new_client() -> httpx.Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """``sleep`` takes seconds, ``now`` counts them, ``patience`` are those that all pauses in a row may take.
+
+    An attempt that brings bytes begins a new row."""
+
+    sleep: Callable[[float], None]
+    now: Callable[[], float]
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
 class Downloads:
-    """What downloading needs. ``wait`` sleeps that many seconds before an attempt is repeated."""
+    """What downloading needs."""
 
     client: httpx.Client
     progress: Progress
-    wait: Callable[[float], None] = time.sleep
+    waiting: Waiting
 
 
 def download(url: str, partial: Partial, downloads: Downloads, *, blind: bool) -> None:
@@ -66,25 +78,33 @@ def download(url: str, partial: Partial, downloads: Downloads, *, blind: bool) -
     ``blind`` allows to go on where a former answer ended although the server names no version of the file: right only
     if the digest is known and will be checked. Raises SourceError.
     """
-    failures = 0
+    waiting, failures, waited = downloads.waiting, 0, 0.0
     while True:
         before = partial.size
         try:
-            _attempt(url, partial, blind, downloads.client, downloads.progress)
+            _attempt(url, partial, blind, downloads)
             return
         except (httpx.TransportError, _Interrupted) as error:
-            failures = 1 if partial.size > before else failures + 1
+            if partial.size > before:
+                failures, waited = 0, 0.0
+            failures += 1
             reason = str(error) or type(error).__name__
-            if failures == ATTEMPTS:
+            pause = min(getattr(error, "wait", None) or min(float(2 ** (failures - 1)), _USUAL_WAIT), _LONGEST_WAIT)
+            is_away = isinstance(error, httpx.ConnectError) and failures >= _KNOCKS
+            if is_away or waited + pause >= waiting.patience:
                 raise SourceError(
                     f"{shown(url)} can not be fetched: {reason}",
-                    hint="What was fetched so far is kept: the same command goes on from there.",
+                    hint="What was fetched so far is kept: the same command goes on from there, and --retry-for tells "
+                         "how long it tries.",
                 ) from error
-            pause = getattr(error, "wait", None) or float(2 ** (failures - 1))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SourceError(f"{shown(url)} can not be fetched: {error}") from error
+        except TooSlow as error:
+            raise SourceError(f"{shown(url)} can not be fetched: {error}",
+                              hint="Take it from another server.") from error
         downloads.progress.say(f"{shown(url)}: {reason}; trying again")
-        downloads.wait(min(pause, _LONGEST_WAIT))
+        waited += pause
+        waiting.sleep(pause)
 
 
 def shown(url: str) -> str:
@@ -92,20 +112,20 @@ def shown(url: str) -> str:
     return str(httpx.URL(url).copy_with(username=None, password=None, query=None, fragment=None))
 
 
-def _attempt(url: str, partial: Partial, blind: bool, client: httpx.Client, progress: Progress) -> None:
+def _attempt(url: str, partial: Partial, blind: bool, downloads: Downloads) -> None:
     # Compressed on the way, the bytes would not be those of the digest, and ranges would count something else.
     headers = {"Accept-Encoding": "identity"}
     if partial.size and (blind or partial.validator):
         headers["Range"] = f"bytes={partial.size}-"
         if partial.validator:
             headers["If-Range"] = partial.validator
-    with client.stream("GET", url, headers=headers) as response:
+    with downloads.client.stream("GET", url, headers=headers) as response:
         total = _accept(response, url, partial)
-        with progress.task(shown(url).rpartition("/")[2], total=total) as task:
+        with downloads.progress.task(shown(url).rpartition("/")[2], total=total) as task:
             task.advance(partial.size)
             try:
                 # No chunk size: httpx would keep up to that much to itself, and lose it when the connection breaks.
-                for chunk in response.iter_raw():
+                for chunk in paced(response.iter_raw(), downloads.waiting.now):
                     partial.append(chunk)
                     task.advance(len(chunk))
             finally:

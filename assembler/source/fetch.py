@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
-
-import httpx
 
 from assembler.errors import SourceError
 from assembler.progress import Progress, Task
@@ -34,12 +30,14 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """What fetching needs. ``wait`` sleeps that many seconds before an attempt is repeated."""
+    """What fetching needs."""
 
     cache: Cache
-    client: httpx.Client
-    progress: Progress
-    wait: Callable[[float], None] = time.sleep
+    downloads: Downloads
+
+    @property
+    def progress(self) -> Progress:
+        return self.downloads.progress
 
     def fetch(self, url: str, sha256: str | None) -> Fetched:
         """The file at an http, https or file URL. Raises SourceError, also when its digest is not ``sha256``."""
@@ -94,7 +92,7 @@ class Fetcher:
         return self.cache.partial(url, waiting)
 
     def _complete(self, url: str, partial: Partial, *, blind: bool) -> None:
-        download(url, partial, Downloads(self.client, self.progress, self.wait), blind=blind)
+        download(url, partial, self.downloads, blind=blind)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.commands.test_build import Cli, leftovers
+from tests.support.engine_line import engine_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,3 +72,19 @@ def test_a_report_that_can_not_be_written_is_refused_before_the_first_step(tmp_p
         refused = cli("build", cli.recipe(), "--engine", "docker", option, "missing/report", status=11)
         assert "missing/report: No such file or directory" in refused.stderr
         assert not (tmp_path / "build/sample").exists()
+
+
+def test_an_engine_that_goes_away_is_an_engines_error_and_no_steps(tmp_path: Path, clean: None) -> None:
+    cli = Cli(tmp_path)
+    with engine_line(tmp_path) as line:
+        recipe = cli.recipe(more='[[step]]\nname = "long"\nrun = "echo here; sleep 100"')
+        command = cli.command("build", recipe, "--engine", "docker", "--verbose")
+        build = subprocess.Popen(command, cwd=tmp_path, env={**cli.environment, "DOCKER_HOST": line.host},
+                                 stderr=subprocess.PIPE, text=True)  # fmt: skip
+        assert build.stderr is not None
+        while "| here" not in (told := build.stderr.readline()):
+            assert told, "the step began"
+        line.cut()
+    _, told = build.communicate()
+    assert build.returncode == 5, told
+    assert "error: the container or docker itself went away during step" in told

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -11,7 +12,7 @@ from assembler.commands.lock import fetch_sources, lock
 from assembler.commands.open_recipe import open_recipe
 from assembler.errors import SourceError
 from assembler.progress import SilentProgress
-from assembler.source.download import new_client
+from assembler.source.download import Downloads, Waiting, new_client
 from assembler.source.fetch import Fetcher
 from assembler.source.source_cache import Cache
 from tests.source.server import Served, serving
@@ -33,7 +34,8 @@ def progress() -> SilentProgress:
 @pytest.fixture
 def fetcher(tmp_path: Path, progress: SilentProgress) -> Iterator[Fetcher]:
     with new_client() as client:
-        yield Fetcher(Cache(tmp_path / "cache"), client, progress)
+        yield Fetcher(Cache(tmp_path / "cache"),
+                      Downloads(client, progress, Waiting(time.sleep, time.monotonic, 120)))
 
 
 @pytest.fixture

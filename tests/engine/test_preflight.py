@@ -17,7 +17,6 @@ from assembler.engine.preflight import (
     free_bytes,
     is_in_memory,
 )
-from assembler.errors import EngineError
 
 
 @pytest.fixture
@@ -38,9 +37,9 @@ def test_a_tmpfs_is_recognised(memory: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_a_small_tmpfs_is_an_error_a_larger_one_a_warning(memory: Path) -> None:
-    with pytest.raises(EngineError, match=r"is in memory \(tmpfs\) and has only 1.05 MB left, and the image needs"):
-        check_space_at(memory / "build", 2 << 20, "the image")
+def test_a_tmpfs_is_worth_a_warning(memory: Path) -> None:
+    told = check_space_at(memory / "build", 2 << 20, "the image") or ""
+    assert "is in memory (tmpfs) and has only 1.05 MB left, and the image may need 2.10 MB" in told
     assert "takes the memory" in (check_space_at(memory / "build", 1000, "the image") or "")
 
 
@@ -48,9 +47,8 @@ def test_a_disk_with_room_is_no_finding(tmp_path: Path) -> None:
     assert check_space_at(tmp_path, 1000, "the image") is None
 
 
-def test_a_disk_without_room_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="has only"):
-        check_space_at(tmp_path, 1 << 60, "the image")
+def test_a_disk_without_room_is_a_warning_and_people_decide(tmp_path: Path) -> None:
+    assert "has only" in (check_space_at(tmp_path, 1 << 60, "the image") or "")
 
 
 @pytest.mark.engine
@@ -60,8 +58,7 @@ def test_the_engines_disk(engine: Engine) -> None:
     assert free is not None
     assert check_engine_space(engine, 1000) is None
     assert f"{engine.name} has" in (check_engine_space(engine, int(free * 0.7)) or "")
-    with pytest.raises(EngineError, match="the build needs about"):
-        check_engine_space(engine, free * 2)
+    assert "imgasm clean" in (check_engine_space(engine, free * 2) or "")
 
 
 @pytest.mark.engine

@@ -30,14 +30,23 @@ def test_pauses_grow_and_are_jittered(time: FakeTime) -> None:
     of, warnings = patience(time)
     assert run(of, fails(4)) == "done"
     assert time.pauses == [0.5, 1.0, 2.0, 4.0]  # half of 1, 2, 4, 8: chance is 0.5 here
-    assert warnings[0] == "The work: The line is cut; try 2 of 5 in 0.5 s."
+    assert warnings[0] == "The work: The line is cut; try 2 in 0.5 s."
 
 
-def test_the_fifth_failure_is_the_last(time: FakeTime) -> None:
+def test_patience_is_by_time_and_not_by_tries(time: FakeTime) -> None:
     of, _ = patience(time)
+    assert run(of, fails(20)) == "done"
     with pytest.raises(Unreachable) as caught:
-        run(of, fails(5))
-    assert caught.value.detail == "The work was tried 5 times, with 8 s of pauses"
+        run(of, fails(40))
+    assert caught.value.detail == "The work was tried 27 times, with 118 s of pauses; --retry-for allows more"
+
+
+def test_without_patience_everything_is_tried_once(time: FakeTime) -> None:
+    of, warnings = patience(time, RetryPolicy(patience=0))
+    with pytest.raises(Unreachable) as caught:
+        run(of, fails(1))
+    assert caught.value.detail == "The work was tried once; --retry-for allows more"
+    assert not warnings and not time.pauses
 
 
 def test_what_will_not_pass_is_not_tried_again(time: FakeTime) -> None:
@@ -49,7 +58,7 @@ def test_what_will_not_pass_is_not_tried_again(time: FakeTime) -> None:
 
 def test_the_budget_is_of_pauses_and_not_of_work(time: FakeTime) -> None:
     """An upload that broke after an hour is worth another try."""
-    of, _ = patience(time, RetryPolicy(budget=2.0))
+    of, _ = patience(time, RetryPolicy(patience=2.0))
     trial = of.trial("The upload")
     trial.begin()
     time.now += 3600
@@ -67,7 +76,7 @@ def test_progress_starts_the_count_anew(time: FakeTime) -> None:
         trial.begin(reached)
         trial.failed(Unreachable("cut"))
     with pytest.raises(Unreachable):
-        for _ in range(5):
+        for _ in range(40):
             trial.begin(19)
             trial.failed(Unreachable("cut"))
 

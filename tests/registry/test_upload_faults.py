@@ -71,7 +71,7 @@ def test_a_cut_body_starts_again_in_a_new_session(
     puts = [seen for seen in faulty.seen if seen.method == "PUT" and "/uploads/" in seen.path]
     assert len({seen.path for seen in puts}) == len(puts) == 4  # no session saw a second body
     assert report.kept == 0
-    assert "try 2 of 5" in progress.warnings[0]
+    assert "try 2 in" in progress.warnings[0]
 
 
 def test_a_cut_body_goes_on_where_the_registry_kept_it(
@@ -109,11 +109,11 @@ def test_an_upload_that_was_gone_on_with_and_then_got_lost_starts_again_at_its_f
 def test_a_connection_that_is_always_cut_ends_with_an_error(
     push_it: Callable[..., PushReport], faulty: FaultRegistry, time: FakeTime,
 ) -> None:
-    faulty.faults.cuts = [1000] * 20
+    faulty.faults.cuts = [1000] * 40
     with pytest.raises(RegistryError) as caught:
         push_it()
-    assert "was tried 5 times" in (caught.value.detail or "")
-    assert len(time.pauses) == 4
+    assert "was tried 27 times, with 118 s of pauses" in (caught.value.detail or "")
+    assert len(time.pauses) == 26
 
 
 def test_a_lost_answer_is_no_failure(push_it: Callable[..., PushReport], faulty: FaultRegistry, plan: PushPlan) -> None:

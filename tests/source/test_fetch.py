@@ -4,6 +4,7 @@ import hashlib
 import random
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from assembler.errors import SourceError
 from assembler.progress import SilentProgress
-from assembler.source.download import new_client
+from assembler.source.download import Downloads, Waiting, new_client
 from assembler.source.fetch import Fetcher
 from assembler.source.source_cache import Cache
 from tests.source.server import ETAG, Served, serving
@@ -40,15 +41,19 @@ def waits() -> list[float]:
     return []
 
 
+def downloads(client: httpx.Client, sleep: Callable[[float], None]) -> Downloads:
+    return Downloads(client, SilentProgress(), Waiting(sleep, time.monotonic, 120))
+
+
 @pytest.fixture
 def fetcher(tmp_path: Path, client: httpx.Client, waits: list[float]) -> Fetcher:
-    return Fetcher(Cache(tmp_path / "cache"), client, SilentProgress(), waits.append)
+    return Fetcher(Cache(tmp_path / "cache"), downloads(client, waits.append))
 
 
 @pytest.fixture
 def next_run(tmp_path: Path, client: httpx.Client, waits: list[float]) -> Callable[[], Fetcher]:
     """A new process, as far as the cache can tell."""
-    return lambda: Fetcher(Cache(tmp_path / "cache"), client, SilentProgress(), waits.append)
+    return lambda: Fetcher(Cache(tmp_path / "cache"), downloads(client, waits.append))
 
 
 def test_a_download_is_stored_under_its_digest(fetcher: Fetcher, served: Served, tmp_path: Path) -> None:
@@ -89,10 +94,11 @@ def test_a_broken_connection_is_resumed_where_it_ended(fetcher: Fetcher, served:
 
 
 def test_the_next_run_goes_on_where_the_last_gave_up(next_run: Callable[[], Fetcher], served: Served) -> None:
-    served.cuts = [1_000_000, 0, 0, 0, 0]
+    served.cuts = [1_000_000, *[0] * 14]
     with pytest.raises(SourceError, match=r"linux.tar.xz can not be fetched: .*") as raised:
         next_run().fetch(served.url, None)
-    assert raised.value.hint == "What was fetched so far is kept: the same command goes on from there."
+    assert raised.value.hint == ("What was fetched so far is kept: the same command goes on from there, and "
+                                 "--retry-for tells how long it tries.")
 
     served.cuts, served.ranges = [], []
     assert next_run().fetch(served.url, None).path.read_bytes() == CONTENT
@@ -105,7 +111,7 @@ def test_a_file_that_changed_in_between_is_fetched_from_the_start(fetcher: Fetch
     def change(_: float) -> None:
         served.content, served.etag = OTHER, '"v2"'
 
-    changing = Fetcher(fetcher.cache, fetcher.client, fetcher.progress, change)
+    changing = Fetcher(fetcher.cache, downloads(fetcher.downloads.client, change))
     assert changing.fetch(served.url, None).path.read_bytes() == OTHER
     assert served.ranges == [None, "bytes=1000000-"]
 
@@ -141,7 +147,7 @@ def test_without_etag_a_wrongly_joined_download_is_noticed_and_fetched_anew(fetc
     def change(_: float) -> None:
         served.content = OTHER
 
-    changing = Fetcher(fetcher.cache, fetcher.client, fetcher.progress, change)
+    changing = Fetcher(fetcher.cache, downloads(fetcher.downloads.client, change))
     assert changing.fetch(served.url, OTHER_SHA256).path.read_bytes() == OTHER
     assert served.ranges == [None, "bytes=1000000-", None]
 
@@ -156,7 +162,7 @@ def test_a_range_that_nobody_asked_for_is_not_believed(fetcher: Fetcher, served:
 
 def test_a_file_that_shrank_is_fetched_from_the_start(next_run: Callable[[], Fetcher], served: Served) -> None:
     served.etag = None
-    served.cuts = [2_000_000, 0, 0, 0, 0]
+    served.cuts = [2_000_000, *[0] * 14]
     with pytest.raises(SourceError):
         next_run().fetch(served.url, SHA256)
     served.cuts, served.content = [], CONTENT[:1_500_000]
@@ -277,7 +283,7 @@ def test_a_copy_that_was_killed_is_made_anew(fetcher: Fetcher, tmp_path: Path) -
 def test_a_local_file_on_another_file_system_is_copied_too(tmp_path: Path, client: httpx.Client) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         Path(directory, "driver.run").write_bytes(CONTENT)
-        fetcher = Fetcher(Cache(tmp_path / "cache"), client, SilentProgress())
+        fetcher = Fetcher(Cache(tmp_path / "cache"), downloads(client, time.sleep))
 
         assert fetcher.fetch(Path(directory, "driver.run").as_uri(), SHA256).path.read_bytes() == CONTENT
 
@@ -298,7 +304,7 @@ def test_a_local_file_that_is_missing_is_named(fetcher: Fetcher, tmp_path: Path)
 
 def test_a_cache_that_can_not_be_written_is_told(client: httpx.Client, served: Served, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be")
-    fetcher = Fetcher(Cache(tmp_path / "cache"), client, SilentProgress())
+    fetcher = Fetcher(Cache(tmp_path / "cache"), downloads(client, time.sleep))
 
     with pytest.raises(SourceError, match=r"can not be stored in the cache: Not a directory") as raised:
         fetcher.fetch(served.url, SHA256)
