@@ -90,7 +90,7 @@ def open_image(
     asked for. Layers that lie uncompressed in an archive or engine are compressed with gzip.
 
     Raises ImageError when the place holds no such image, or several and none is named, RegistryError, EngineError, and
-    UsageError for a place that cannot be.
+    UsageError for a place that can't be.
 
     >>> with open_image("build/motd", world) as image:
     ...     print(image.image.platform.os, [layer.size > 100 for layer, diff_id in image.image.layers])

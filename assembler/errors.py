@@ -5,13 +5,13 @@
     ├── SourceError        a source could not be fetched, or is not what the recipe says
     ├── EngineError        the container engine is missing, refuses, or lacks room
     │   └── StepFailed     a step of the recipe ended with a status other than 0
-    ├── ChangesetError     the container's files cannot be read or stored in a layer
+    ├── ChangesetError     the container's files can't be read or stored in a layer
     ├── ImageError         a layout, archive or blob is not what it should be
     ├── RegistryError      a registry refused, or could not be reached
     ├── BudgetExceeded     the image is right, but larger than the recipe allows
     ├── ModulesRefused     a kernel would not take the image's modules
     ├── FileError          the operating system refuses a file, or standard output: full disk, missing permission
-    └── UsageError         the command line asks for something that cannot be
+    └── UsageError         the command line asks for something that can't be
 
 Each class has an exit code of its own, so that scripts can decide without reading text.
 """
@@ -88,7 +88,7 @@ def own_errors() -> Iterator[None]:
 
 
 class UsageError(ImgasmError):
-    """The command line asks for something that cannot be (Click's own exit code for that is 2)."""
+    """The command line asks for something that can't be (Click's own exit code for that is 2)."""
 
     exit_code = 2
 

@@ -54,7 +54,7 @@ def give_up() -> None:
 def _fill(number: int) -> bool:
     """Opens /dev/null as descriptor ``number`` if that is closed; the lowest free one is what the system gives.
 
-    Standard output so that it still cannot be written: what is printed there would be lost without a word."""
+    Standard output so that it still can't be written: what is printed there would be lost without a word."""
     try:
         os.fstat(number)
     except OSError:

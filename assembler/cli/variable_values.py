@@ -40,4 +40,4 @@ def _content(name: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"--set-file {name}: {path} cannot be read: {reason}") from error
+        raise UsageError(f"--set-file {name}: {path} can't be read: {reason}") from error

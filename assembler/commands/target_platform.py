@@ -47,7 +47,7 @@ class TargetPlatform:
 def refuse_foreign_programs(
     image: str, entries: Iterable[Entry], environment: Platform, onto: Platform, name: str
 ) -> None:
-    """ChangesetError where a program made in the ``environment`` cannot run in an image stacked on ``name``.
+    """ChangesetError where a program made in the ``environment`` can't run in an image stacked on ``name``.
 
     Data may go anywhere, and a cross compiler makes programs for ``onto``: each file's own header decides.
     """

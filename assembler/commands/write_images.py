@@ -185,7 +185,7 @@ def _check_unpulled(image: Image, result: Result, below: HeldImage, progress: Pr
     size = human(sum(descriptor.size for descriptor in below.far_layers))
     if gone:
         raise ChangesetError(
-            f"image {image.name!r}: {shown(gone[0])} was removed, and whether {below.name} has it can not be told "
+            f"image {image.name!r}: {shown(gone[0])} was removed, and whether {below.name} has it can't be told "
             "without reading its layers",
             hint=f"Say in keep what the image shall have, or read the {size} with --inspect-base.",
         )

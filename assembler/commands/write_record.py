@@ -80,7 +80,7 @@ def _notes(attribution: Attribution) -> Iterator[str]:
         yield _NO_PACKAGES
     if unseen := attribution.meter.unseen:
         count = counted(unseen, "directory")
-        yield f"what this user cannot read, {count} of the container, is not in the steps' figures"
+        yield f"what this user can't read, {count} of the container, is not in the steps' figures"
 
 
 def keep_record(record: BuildRecord, layout: Layout, progress: Progress) -> None:

@@ -37,7 +37,7 @@ def free_bytes(path: Path) -> int | None:
 
 def check_engine_space(engine: Engine, needed: int) -> str | None:
     """``needed`` bytes, an estimate, on the disk where the engine keeps its containers. None also where that disk
-    cannot be seen."""
+    can't be seen."""
     free = free_bytes(engine.disk) if engine.disk else None
     if free is None or free >= 2 * needed:
         return None

@@ -43,7 +43,7 @@ _REMEDIES: Final[tuple[tuple[str, str | None], ...]] = (
     ("no such image", "Pull it first, or check its name; the engine has no image that is called so."),
     ("reference does not exist", "Pull it first, or check its name; the engine has no image that is called so."),
     ("image not known", "Pull it first, or check its name; the engine has no image that is called so."),
-    ("empty export", "Docker cannot save an image without layers; take it from a registry or a layout."),
+    ("empty export", "Docker can't save an image without layers; take it from a registry or a layout."),
     ("manifest unknown", "Check the image's tag or digest."),
     ("not found", "Check the name; the engine knows nothing under it."),
 )

@@ -255,7 +255,7 @@ class Session:
             ask(self._exec(command=["/bin/sh", "-c", ":"]), "its /bin/sh does not run")
         except EngineError as error:
             raise EngineError(
-                f"the base is for {image}, and {engine.name} on {engine.info.platform} cannot run its programs",
+                f"the base is for {image}, and {engine.name} on {engine.info.platform} can't run its programs",
                 hint="Install an emulator on the engine's machine (apt-get install qemu-user-static), or take a base "
                      f"for {engine.info.platform}.",
                 detail=error.message,

@@ -179,5 +179,5 @@ def _hint(status: int, trouble: str | None, tail: Sequence[str]) -> str:
     if status == 127:
         return "127 means that a command was not found: is its package installed, is it in PATH?"
     if status == 126:
-        return "126 means that a file was found but can not be executed: its mode, its #! line, or its architecture."
+        return "126 means that a file was found but can't be executed: its mode, its #! line, or its architecture."
     return "The last lines of its output are above. --keep-container leaves the container for a look inside."

@@ -149,4 +149,4 @@ class Inventory:
 
 
 def reason(error: ImageError | OSError) -> str:
-    return error.message if isinstance(error, ImageError) else f"can not be read: {error.strerror}"
+    return error.message if isinstance(error, ImageError) else f"can't be read: {error.strerror}"

@@ -117,7 +117,7 @@ class BlobStore:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise ImageError(f"{self.root / name} can not be read: {error.strerror}",
+            raise ImageError(f"{self.root / name} can't be read: {error.strerror}",
                              hint="Symbolic links inside a layout are not followed.") from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)

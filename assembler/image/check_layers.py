@@ -30,14 +30,14 @@ _WINDOW: Final = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class LayerToCheck:
-    """``blob`` is None for one that can not be read, ``diff_id`` where the config says none."""
+    """``blob`` is None for one that can't be read, ``diff_id`` where the config says none."""
 
     blob: Descriptor | None
     diff_id: Digest | None
 
 
 def check_layers(store: BlobStore, layers: Sequence[LayerToCheck], findings: Findings) -> None:
-    """The lowest first. Whatever lies above a layer that can not be read may rest on it."""
+    """The lowest first. Whatever lies above a layer that can't be read may rest on it."""
     below = PathTree()
     for layer in layers:
         if layer.blob is None:
@@ -96,7 +96,7 @@ class _Hashed:
         return data
 
     def is_whole(self) -> bool:
-        """Reads what is left. False where that can not be done, which is told of once."""
+        """Reads what is left. False where that can't be done, which is told of once."""
         while not self._is_broken and self.read(_CHUNK):
             pass
         return not self._is_broken

@@ -50,7 +50,7 @@ def make_config(base: Json | None, layer: NewLayer, settings: ImageSettings) -> 
     """
     config = copy.deepcopy(base) if base is not None else settings.platform.to_json()
     if config.get("os") == "windows":
-        raise ImageError("the base is a Windows image, whose layers imgasm can not write", hint="Use a Linux base.")
+        raise ImageError("the base is a Windows image, whose layers imgasm can't write", hint="Use a Linux base.")
     diff_ids = list(diff_ids_of(config))
     history = _padded(config.get("history") or [], len(diff_ids))
     stamp = {"created": settings.created} if settings.created is not None else {}

@@ -38,7 +38,7 @@ def as_docker(image: Image) -> Image:
 def _layer(layer: Descriptor) -> Descriptor:
     media_type = _DOCKER_FORM.get(layer.media_type)
     if media_type is None:
-        raise ImageError(f"the layer {layer.digest} is {layer.media_type}, which Docker's manifests can not hold",
+        raise ImageError(f"the layer {layer.digest} is {layer.media_type}, which Docker's manifests can't hold",
                          hint="--compression gzip converts layers that are here; a base's stay what they are.")
     return Descriptor(media_type, layer.digest, layer.size, extra={key: layer.extra[key] for key in ("urls",)
                                                                    if key in layer.extra})  # fmt: skip

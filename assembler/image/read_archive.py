@@ -203,7 +203,7 @@ def _check_diff_ids(image: Image, layers: Iterable[StoredLayer | None]) -> None:
 
 
 def _with_layers(found: RawManifest, layers: Sequence[Descriptor]) -> dict[str, Any]:
-    """The manifest with ``layers``. It stays Docker's unless they are zstd, which Docker's manifests can not hold."""
+    """The manifest with ``layers``. It stays Docker's unless they are zstd, which Docker's manifests can't hold."""
     if found.value.get("mediaType") != media_types.DOCKER_MANIFEST:
         return {**found.value, "layers": [layer.to_json() for layer in layers]}
     if any(layer.media_type == media_types.OCI_LAYER_ZSTD for layer in layers):

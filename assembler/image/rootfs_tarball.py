@@ -22,7 +22,7 @@ _CHUNK: Final = 1 << 20
 def with_empty_dev(tar: BinaryIO, sink: BinaryIO, epoch: int) -> None:
     """Copies ``tar``, which can be seeked in, to ``sink``: /dev stands in it once and is empty, all else is as it was.
 
-    Device nodes cannot be unpacked without privilege (trap 18), and engines bring their own. ``epoch`` (seconds) dates
+    Device nodes can't be unpacked without privilege (trap 18), and engines bring their own. ``epoch`` (seconds) dates
     a /dev that ``tar`` lacks.
     """
     members = _members(tar)

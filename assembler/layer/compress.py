@@ -1,4 +1,4 @@
-"""A compressor as an object that knows its media type, so that the type cannot disagree with the bytes."""
+"""A compressor as an object that knows its media type, so that the type can't disagree with the bytes."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Unpacked(Oddities):
         try:
             self._decode(data)
         except self._codec.errors as error:
-            raise damaged(f"it can not be decompressed ({error})") from error
+            raise damaged(f"it can't be decompressed ({error})") from error
 
     def _head(self, start: bytes) -> bytes:
         while len(start) < _HEAD and (more := self._stream.read(_FEED)):

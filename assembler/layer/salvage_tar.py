@@ -35,8 +35,8 @@ _USTAR_TEXTS: Final = [*_GNU_TEXTS, slice(345, 500)]
 class Salvager(TarReader):
     """``note`` gets each fault in words, and the name of the member that has it, if there is one.
 
-    Of a member that can not be understood come name, kind and length; the name is empty where there is none. An
-    ImageError is the end: the rest of the archive can not be read.
+    Of a member that can't be understood come name, kind and length; the name is empty where there is none. An
+    ImageError is the end: the rest of the archive can't be read.
     """
 
     def __init__(self, stream: Readable, note: Callable[[str, bytes | None], None]) -> None:

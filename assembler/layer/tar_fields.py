@@ -21,7 +21,7 @@ Records = dict[bytes, bytes]
 
 
 def damaged(what: str) -> ImageError:
-    return ImageError(f"The tar archive is damaged: {what}", hint="Make or fetch it again; it can not be trusted.")
+    return ImageError(f"The tar archive is damaged: {what}", hint="Make or fetch it again; it can't be trusted.")
 
 
 @lru_cache(maxsize=4096)

@@ -174,7 +174,7 @@ class _Chunks:
         try:
             descriptor = os.open(file, _READ)
         except OSError as error:
-            raise _changed(f"{shown(path)} can not be read any more: {error.strerror}") from error
+            raise _changed(f"{shown(path)} can't be read any more: {error.strerror}") from error
         try:
             if offset:
                 os.lseek(descriptor, offset, os.SEEK_SET)

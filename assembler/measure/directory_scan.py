@@ -5,7 +5,7 @@ A container's writable layer is looked at after every step, so a look must be ch
 directories, warm): ``os.scandir`` and ``lstat`` 90 ms, ``find -printf`` parsed in Python 78 ms, a C program's bare
 loop 48 ms, two ``find`` side by side 33 ms. So GNU find is asked one question, "which of these directories hold an
 inode that changed since?", and only those directories are listed in Python. Directories whose own mtime did not change
-can not be skipped: ``strip`` and ``>>`` write into a file without touching its directory. Without GNU find every
+can't be skipped: ``strip`` and ``>>`` write into a file without touching its directory. Without GNU find every
 directory is listed.
 """
 
@@ -83,7 +83,7 @@ class DirectoryScan:
     ``with_base`` says that what is there at first are the base's files: they count only when they change, as an
     overlay would copy them up. ``size`` is what the layer holds, ``base`` what the base's files held at first.
     ``enter`` is the beginning of a command line that runs ``find`` where directories can be read which this user may
-    not read (a rootless container's user namespace). What cannot be read so, either, is in ``unseen``.
+    not read (a rootless container's user namespace). What can't be read so, either, is in ``unseen``.
     """
 
     def __init__(self, root: Path, *, with_base: bool = False, enter: Sequence[str] = ()) -> None:

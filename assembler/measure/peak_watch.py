@@ -24,14 +24,14 @@ _SHARE: Final = 0.03
 _PER_ENTRY: Final = 5e-6
 """Seconds that a walk takes for each entry, until one was measured: 3.6 us on two idle cores, 25,000 entries."""
 _POINTS: Final = 40
-"""Of one step's curve: more cannot be told apart in a picture."""
+"""Of one step's curve: more can't be told apart in a picture."""
 
 
 class Watch:
     """Looks at ``roots`` from a thread of its own, as long as the context lives.
 
     ``scans`` know what is there before anything runs. Bytes are those of regular files, hard links once. ``disk`` is
-    any path on the engine's disk, None where it cannot be asked.
+    any path on the engine's disk, None where it can't be asked.
     """
 
     def __init__(self, roots: Sequence[Path], disk: Path | None, scans: Sequence[DirectoryScan]) -> None:

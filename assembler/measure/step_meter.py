@@ -39,10 +39,10 @@ class Measured:
 class Directories:
     """Where a build's bytes are, as this machine sees it.
 
-    ``upper``      the container's writable layer, None where it cannot be read here
+    ``upper``      the container's writable layer, None where it can't be read here
     ``whole``      ``upper`` has the base's files in it, too (a storage driver that copies: vfs)
     ``scratch``    the scratch volumes, by their path in the container
-    ``disk``       any path on the engine's disk, None where it cannot be asked
+    ``disk``       any path on the engine's disk, None where it can't be asked
     ``enter``      the beginning of a command line that looks where this user may not (:class:`DirectoryScan`)
     """
 
@@ -56,7 +56,7 @@ class Directories:
 class Meter:
     """``clock`` tells seconds, of any origin (``time.monotonic``).
 
-    ``size_rw`` asks the engine for the writable layer's bytes; used only where ``upper`` cannot be read.
+    ``size_rw`` asks the engine for the writable layer's bytes; used only where ``upper`` can't be read.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Meter:
         return usage
 
     def _usage(self, usage: StepUsage, change: DirectoryChange | None, scratch: list[DirectoryChange]) -> StepUsage:
-        """Scratch is a volume, which can often be read where the writable layer cannot."""
+        """Scratch is a volume, which can often be read where the writable layer can't."""
         if scratch or self._upper is not None:
             usage = replace(usage, scratch=sum(scan.size for scan in self._scratch),
                             scratch_added=sum(each.added for each in scratch))  # fmt: skip

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class World:
     """Registries, engines, cache, clock, and who is told of progress. Made once, and good for any number of calls.
 
-    Nothing is connected to before it is needed. A world cannot be pickled; its ``settings`` can, and
+    Nothing is connected to before it is needed. A world can't be pickled; its ``settings`` can, and
     :meth:`from_settings` makes the same again from them, in another process or on another machine.
     """
 

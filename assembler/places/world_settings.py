@@ -52,7 +52,7 @@ class WorldSettings:
     platform: Platform = field(default_factory=lambda: Platform.of_machine(os.uname().machine))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "environment", dict(self.environment))  # os.environ itself cannot be pickled
+        object.__setattr__(self, "environment", dict(self.environment))  # os.environ itself can't be pickled
 
     @property
     def home(self) -> Path:
@@ -94,7 +94,7 @@ class WorldSettings:
         try:
             return shlex.split(self.environment.get(variable, ""))
         except ValueError as error:
-            raise UsageError(f"{variable} cannot be read: {error}", hint="Quote it as in a shell.") from error
+            raise UsageError(f"{variable} can't be read: {error}", hint="Quote it as in a shell.") from error
 
     def engine_hosts(self) -> dict[EngineName, str]:
         """Which variable says where an engine is, as ``DOCKER_HOST=tcp://host:2375``, without a password in it."""

@@ -121,7 +121,7 @@ def resolve(table: FileTable, number: int, folder: Path, problems: Problems) -> 
             return File(path, origin, table.mode or _FILE, table.owner)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        problems.add(("file", number, "from"), f'"{table.from_}" can not be copied: {reason}')
+        problems.add(("file", number, "from"), f'"{table.from_}" can\'t be copied: {reason}')
         return File(path, b"")
 
 

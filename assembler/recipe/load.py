@@ -84,7 +84,7 @@ def _read(origin: Origin) -> str:
         content = origin.path.read_bytes() if origin.content is None else origin.content
         return content.decode()
     except OSError as error:
-        raise RecipeError(f"the recipe {origin.name} can not be read: {error.strerror}") from error
+        raise RecipeError(f"the recipe {origin.name} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(
             f"{origin.name} is not a recipe: byte {error.start} is not UTF-8, which TOML must be") from error

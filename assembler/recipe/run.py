@@ -43,7 +43,7 @@ def _none_alone(value: Any) -> Any:
 
 def _instruction(text: str) -> str:
     word = text.split(maxsplit=1)[0].upper()
-    return text if word not in _OF_DOCKERFILES else fail(f"{word} cannot be the instruction of an ONBUILD")
+    return text if word not in _OF_DOCKERFILES else fail(f"{word} can't be the instruction of an ONBUILD")
 
 
 class RunTable(Table):

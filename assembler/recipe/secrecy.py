@@ -31,7 +31,7 @@ def check_values(tree: Any, secrets: Secrets, problems: Problems) -> None:
     for at, text in _strings(tree):
         if _stands_in(at, ("container", "env"), ("step", "env")):
             if secrets.touches(text) and not _SHELL_NAME.fullmatch(str(at[-1])):
-                problems.add(at, "a variable of this name cannot hold a secret, for no shell can set it; "
+                problems.add(at, "a variable of this name can't hold a secret, for no shell can set it; "
                              "use letters, digits and _")  # fmt: skip
         elif has_password(text) and not _stands_in(at, *_FREE, *_IN_THE_IMAGE) and not problems.is_silent(at):
             problems.add(at, "a URL has a password in it, which would be shown and recorded; "

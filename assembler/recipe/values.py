@@ -54,7 +54,7 @@ def _container_path(text: str) -> str:
 
 def _scratch_path(text: str) -> str:
     if not PurePosixPath(_container_path(text)).parts[1:]:
-        fail("the root can not be scratch: nothing would be left for a layer; name a directory, such as /build")
+        fail("the root can't be scratch: nothing would be left for a layer; name a directory, such as /build")
     return str(PurePosixPath(text))
 
 
@@ -64,7 +64,7 @@ def absolute_glob(text: str) -> str:
     try:
         re.compile(translate(text))
     except re.error as error:
-        fail(f"{text!r} is no glob: its set in brackets can not be read ({error.msg}); a bracket itself is [[]")
+        fail(f"{text!r} is no glob: its set in brackets can't be read ({error.msg}); a bracket itself is [[]")
     return text
 
 
@@ -80,7 +80,7 @@ def _reference(text: str) -> str:
 def _source_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("", "http", "https", "file") or (parts.scheme.startswith("http") and not parts.hostname):
-        fail(f"{text!r} can not be fetched; give an http, https or file URL, or a path relative to the recipe")
+        fail(f"{text!r} can't be fetched; give an http, https or file URL, or a path relative to the recipe")
     return text
 
 

@@ -68,7 +68,7 @@ def _secret(name: str, given: Mapping[str, str], problems: Problems) -> str:
         problems.add(("vars", name), f"is secret, so its value must be given: --set-env {name}=VARIABLE takes an "
                      f"environment variable's, --set-file {name}=FILE a file's")  # fmt: skip
     elif len(value) < SHORTEST:
-        problems.add(("--set", name), f"a secret has at least {SHORTEST} characters: a shorter one cannot be hidden")
+        problems.add(("--set", name), f"a secret has at least {SHORTEST} characters: a shorter one can't be hidden")
     elif "\0" in value:
         problems.add(("--set", name), "holds a NUL character, which no URL or environment variable can have")
     else:

@@ -74,7 +74,7 @@ class AuthFile:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise RegistryError(f"{path} can not be read: {error.strerror}") from error
+            raise RegistryError(f"{path} can't be read: {error.strerror}") from error
 
     def helper(self, registry: str) -> str:
         """The name of the helper that keeps this registry's credentials; empty when no entry names one."""

@@ -39,7 +39,7 @@ class FileSource:
                     length -= len(piece)
                     yield piece
         except OSError as error:
-            raise ImageError(f"{self.path} can not be read: {error.strerror}") from error
+            raise ImageError(f"{self.path} can't be read: {error.strerror}") from error
 
     def check(self, digest: Digest) -> None:
         with self.path.open("rb") as file:

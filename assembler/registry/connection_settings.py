@@ -40,7 +40,7 @@ class Tls:
                 context.load_cert_chain(certificate, key)
                 break
         except OSError as error:  # ssl.SSLError is one
-            raise UsageError(f"The TLS files for {registry} cannot be used: {error}",
+            raise UsageError(f"The TLS files for {registry} can't be used: {error}",
                              hint="--ca-file, --cert and --key, and the files in certs.d, must be PEM.") from error
         return context
 

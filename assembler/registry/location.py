@@ -60,7 +60,7 @@ def redact(url: httpx.URL | str) -> str:
     try:
         parts = urlsplit(str(url))
     except ValueError:  # httpx and urllib differ about what a URL is
-        return "an address that can not be read"
+        return "an address that can't be read"
     query = "&".join(_redact_pair(pair) for pair in parts.query.split("&") if pair)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 

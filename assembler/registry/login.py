@@ -72,7 +72,7 @@ class _Document:
         except FileNotFoundError:
             text = b""
         except OSError as error:
-            raise RegistryError(f"{file} can not be read: {error.strerror}") from error
+            raise RegistryError(f"{file} can't be read: {error.strerror}") from error
         self._parsed = AuthFile.parse(str(file), text)
         self._content: dict[str, Any] = json.loads(text) if text.strip() else {}
         self.auths: dict[str, Any] = dict(self._parsed.auths)
@@ -92,6 +92,6 @@ def _entry(credential: Credential) -> dict[str, str]:
     if credential.identity_token:
         return {"identitytoken": credential.identity_token}
     if ":" in credential.username or not credential.username:
-        raise UsageError(f"{credential.username!r} can not be a user name: it must not be empty or hold a colon")
+        raise UsageError(f"{credential.username!r} can't be a user name: it must not be empty or hold a colon")
     pair = f"{credential.username}:{credential.password}"
     return {"auth": base64.b64encode(pair.encode()).decode()}

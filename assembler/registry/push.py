@@ -134,7 +134,7 @@ class _Push:
             return found + run_all(jobs, self._options.workers, self._stop)
 
     def _find_far(self, blobs: list[Descriptor]) -> list[BlobResult]:
-        """Blobs that must be in the repository, or be mounted. RegistryError with the size of all that can not."""
+        """Blobs that must be in the repository, or be mounted. RegistryError with the size of all that can't."""
         jobs = [partial(find_or_mount, self._target, blob, self._sources) for blob in blobs]
         results = run_all(jobs, self._options.workers, self._stop)
         for session in results:
@@ -223,7 +223,7 @@ def _label(digest: Digest) -> str:
 def _not_here(blobs: list[Descriptor], repository: str) -> RegistryError:
     size = sum(blob.size for blob in blobs)
     return RegistryError(
-        f"{human(size)} ({size} bytes) of the base are neither here nor in {repository}, and can not be mounted there",
+        f"{human(size)} ({size} bytes) of the base are neither here nor in {repository}, and can't be mounted there",
         detail="\n".join(f"{blob.digest}  {blob.size} bytes" for blob in blobs),
         hint="--copy-base-layers copies them from the base's registry, as a stream.",
     )

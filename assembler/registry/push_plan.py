@@ -78,7 +78,7 @@ def _check_blob(blob: BlobToPush) -> None:
     try:
         size = blob.path.stat().st_size
     except OSError as error:
-        raise ImageError(f"The blob {blob.descriptor.digest} can not be read: {error}") from error
+        raise ImageError(f"The blob {blob.descriptor.digest} can't be read: {error}") from error
     if size != blob.descriptor.size:
         raise ImageError(f"{blob.path} has {size} bytes, but its descriptor says {blob.descriptor.size}",
                          hint="The layout is damaged; build the image again.")
@@ -105,7 +105,7 @@ def _references(manifest: ManifestToPush) -> list[Descriptor]:
 
 
 def _children_first(manifests: dict[Digest, ManifestToPush]) -> Iterator[ManifestToPush]:
-    """A digest can not contain itself, so there are no cycles."""
+    """A digest can't contain itself, so there are no cycles."""
     done: set[Digest] = set()
 
     def visit(manifest: ManifestToPush) -> Iterator[ManifestToPush]:

@@ -34,4 +34,4 @@ class RegistrySource:
             raise Unreachable(f"{self.repository.name} ended {length} bytes before the end of {self.blob.digest}")
 
     def check(self, digest: Digest) -> None:
-        """The other registry's bytes can not be told from the way's without reading them once more; one retry does."""
+        """The other registry's bytes can't be told from the way's without reading them once more; one retry does."""

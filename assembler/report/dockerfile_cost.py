@@ -72,7 +72,7 @@ class DockerfileCost(RecordPart):
         for stage in self.two_stages:
             times = self.bytes / stage.bytes if stage.bytes else 0
             less = f", {times:.1f} times less than one stage" if times >= 1.05 else ""
-            gone = f"; COPY cannot remove {counted(stage.removals, 'path')}" if stage.removals else ""
+            gone = f"; COPY can't remove {counted(stage.removals, 'path')}" if stage.removals else ""
             yield printable(stage.image), f"{human(stage.bytes)}, {human(stage.compressed)} compressed{less}{gone}"
 
 

@@ -36,7 +36,7 @@ class _Interrupted(Exception):
 def new_client() -> httpx.Client:
     """The one client for sources: follows redirects; a server that is silent for a minute counts as gone.
 
-    Raises SourceError for a proxy in the environment that cannot be used.
+    Raises SourceError for a proxy in the environment that can't be used.
     """
     try:
         return httpx.Client(
@@ -47,7 +47,7 @@ def new_client() -> httpx.Client:
         )
     except (ImportError, ValueError) as error:  # a SOCKS proxy, a proxy without a scheme
         raise SourceError(
-            "the proxy that the environment names cannot be used",
+            "the proxy that the environment names can't be used",
             hint="Give HTTP_PROXY, HTTPS_PROXY and ALL_PROXY the form http://host:port.",
         ) from error
 
@@ -93,14 +93,14 @@ def download(url: str, partial: Partial, downloads: Downloads, *, blind: bool) -
             is_away = isinstance(error, httpx.ConnectError) and failures >= _KNOCKS
             if is_away or waited + pause >= waiting.patience:
                 raise SourceError(
-                    f"{shown(url)} can not be fetched: {reason}",
+                    f"{shown(url)} can't be fetched: {reason}",
                     hint="What was fetched so far is kept: the same command goes on from there, and --retry-for tells "
                          "how long it tries.",
                 ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise SourceError(f"{shown(url)} can not be fetched: {error}") from error
+            raise SourceError(f"{shown(url)} can't be fetched: {error}") from error
         except TooSlow as error:
-            raise SourceError(f"{shown(url)} can not be fetched: {error}",
+            raise SourceError(f"{shown(url)} can't be fetched: {error}",
                               hint="Take it from another server.") from error
         downloads.progress.say(f"{shown(url)}: {reason}; trying again")
         waited += pause
@@ -158,7 +158,7 @@ def _refuse(response: httpx.Response, url: str) -> None:
     if response.status_code in _PASSING_STATUSES:
         after = response.headers.get("Retry-After", "")
         raise _Interrupted(answer, float(after) if after.isdecimal() else None)
-    raise SourceError(f"{shown(url)} can not be fetched: {answer}", hint="Is the URL in the recipe still right?")
+    raise SourceError(f"{shown(url)} can't be fetched: {answer}", hint="Is the URL in the recipe still right?")
 
 
 def _validator(response: httpx.Response) -> str | None:

@@ -47,7 +47,7 @@ class Fetcher:
             return self._cached(sha256) or self._remote(url, sha256)
         except OSError as error:
             raise SourceError(
-                f"{shown(url)} can not be stored in the cache: {error.strerror}",
+                f"{shown(url)} can't be stored in the cache: {error.strerror}",
                 hint="The cache folder must be writable, and its disk must have room for the file.",
             ) from error
 
@@ -99,7 +99,7 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise SourceError(f"the source {path} can not be read: {error.strerror}") from error
+        raise SourceError(f"the source {path} can't be read: {error.strerror}") from error
 
 
 def _copied(stream: BinaryIO, partial: Partial, task: Task) -> str:

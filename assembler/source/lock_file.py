@@ -56,7 +56,7 @@ def read(path: Path) -> dict[str, Pin]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise SourceError(f"the lock file {path} can not be read: {error.strerror}") from error
+        raise SourceError(f"the lock file {path} can't be read: {error.strerror}") from error
     except ValidationError as error:
         raise SourceError(
             f"{path} is not a lock file of imgasm",

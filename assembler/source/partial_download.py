@@ -15,7 +15,7 @@ from assembler.atomic_files import put_in_place
 _CHUNK: Final = 1024 * 1024
 _MOST_AT_ONCE: Final = 1 << 30
 _NOT_IN_THE_KERNEL: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-"""copy_file_range(2): two file systems, or one that cannot; it says so before the first byte."""
+"""copy_file_range(2): two file systems, or one that can't; it says so before the first byte."""
 
 
 class Partial:

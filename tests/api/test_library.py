@@ -114,7 +114,7 @@ def test_an_image_is_read_from_a_registry_and_put_into_an_archive(here: Path, re
 
 def test_an_error_has_the_exit_code_of_the_command(here: Path, registry: DebianRegistry) -> None:
     assert run(FAILING, here, registry).splitlines() == [
-        "3 the recipe missing.toml can not be read: No such file or directory", "0 warnings",
+        "3 the recipe missing.toml can't be read: No such file or directory", "0 warnings",
     ]  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def test_what_the_system_refuses_is_an_error_of_imgasm(here: Path) -> None:
 
 
 def test_an_error_comes_out_of_a_worker_as_it_was_raised(here: Path, registry: DebianRegistry) -> None:
-    """An exception that cannot be unpickled breaks the whole pool of workers, and hides what was wrong."""
+    """An exception that can't be unpickled breaks the whole pool of workers, and hides what was wrong."""
     world = assembler.World.from_environment({"HOME": str(here)})
     with pytest.raises(assembler.RegistryError) as refused, assembler.open_image(f"{registry.host}/none:1", world):
         pass

@@ -48,4 +48,4 @@ def test_the_engine_is_the_one_that_the_program_then_the_environment_names() -> 
 def test_an_open_quote_in_an_engine_s_options_is_a_usage_error(tmp_path: Path) -> None:
     done = imgasm(tmp_path, "clean", "--engine", "podman", IMGASM_PODMAN_OPTIONS="--root 'x")
     assert done.returncode == 2, done.stderr
-    assert "IMGASM_PODMAN_OPTIONS cannot be read: No closing quotation" in done.stderr
+    assert "IMGASM_PODMAN_OPTIONS can't be read: No closing quotation" in done.stderr

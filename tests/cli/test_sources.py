@@ -73,6 +73,6 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(tmp_path: Path, pr
 
     assert done.returncode == 4
     assert done.stderr == (
-        "error: the proxy that the environment names cannot be used\n"
+        "error: the proxy that the environment names can't be used\n"
         "hint: Give HTTP_PROXY, HTTPS_PROXY and ALL_PROXY the form http://host:port.\n"
     )

@@ -188,7 +188,7 @@ def test_plan_and_lock_show_no_secret(tmp_path: Path) -> None:
     [
         (["--set", PASSWORD], "--set needs a name and a value"),
         (["--set-env", "token=NO_SUCH_VARIABLE"], "the environment has no variable NO_SUCH_VARIABLE"),
-        (["--set-file", "password=nowhere"], "--set-file password: nowhere cannot be read: No such file or directory"),
+        (["--set-file", "password=nowhere"], "--set-file password: nowhere can't be read: No such file or directory"),
         (["--set-env", "token=TOKEN", "--set", f"token={PASSWORD}"], "token is given in two ways"),
     ],
 )

@@ -66,7 +66,7 @@ def test_docker_types_for_the_same_blobs(layout: Layout) -> None:
 
 
 def test_docker_can_not_hold_zstd(layout: Layout) -> None:
-    with pytest.raises(ImageError, match=r"tar\+zstd, which Docker's manifests can not hold"):
+    with pytest.raises(ImageError, match=r"tar\+zstd, which Docker's manifests can't hold"):
         as_docker(add_image(layout, FILES, codec="zstd"))
 
 

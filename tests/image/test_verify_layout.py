@@ -355,7 +355,7 @@ def test_a_foreign_layer_is_where_its_urls_say(
     pytest.param(media_types.OCI_LAYER_ZSTD, b"\x50\x2a\x4d\x18\1\0\0\0x" + zstandard.compress(LOWER),
                  [("error", "a skippable frame comes first")], id="skippable"),
     pytest.param(media_types.OCI_LAYER_GZIP, GZIPPED + b"rubbish",
-                 [("error", "can not be decompressed")], id="rubbish"),
+                 [("error", "can't be decompressed")], id="rubbish"),
     pytest.param(media_types.OCI_LAYER_GZIP, gzip.compress(LOWER, mtime=1),
                  [("warning", "its gzip header has a time")], id="dated"),
     pytest.param(media_types.OCI_LAYER_ZSTD, wide(LOWER, 24), [("warning", "its zstd window is 16 MiB")], id="wide"),
@@ -503,8 +503,8 @@ def test_blobs_that_can_not_be_read_are_findings() -> None:
         finally:
             os.seteuid(mine)
     first, second, third = (caught.value.detail or "").splitlines()
-    assert first.startswith("error: blobs/sha256/") and "can not be read: Permission denied" in first
-    assert second == "error: blobs/sha512: can not be read: Permission denied"
+    assert first.startswith("error: blobs/sha256/") and "can't be read: Permission denied" in first
+    assert second == "error: blobs/sha512: can't be read: Permission denied"
     assert third.endswith("5 bytes that no image refers to")
 
 

@@ -203,7 +203,7 @@ def test_a_budget_is_a_number_of_bytes_or_has_a_unit(tmp_path: Path, written: st
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as raised:
         load(Origin(tmp_path / "none.toml"), {}, presets=PRESETS)
-    assert raised.value.message == f"the recipe {tmp_path}/none.toml can not be read: No such file or directory"
+    assert raised.value.message == f"the recipe {tmp_path}/none.toml can't be read: No such file or directory"
 
 
 def test_a_recipe_that_is_not_toml(tmp_path: Path) -> None:

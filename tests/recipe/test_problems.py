@@ -59,7 +59,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         "[vars], loop: refers to itself: loop -> pool -> loop",
         "[base]: needs exactly one of image, bootstrap, rootfs and layout, but has image and rootfs",
         "[container], scratch #1: 'build' is not an absolute path in the container, such as /opt/nvidia",
-        "[container], scratch #2: the root can not be scratch: nothing would be left for a layer; "
+        "[container], scratch #2: the root can't be scratch: nothing would be left for a layer; "
         "name a directory, such as /build",
         '[container], privilegd: there is no such key; did you mean "privileged"?',
         "[container], env.A: expected a string, not 3",
@@ -105,12 +105,12 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ('[[file]]\npath = "/a"\ncontent = ""\nmode = "0888"',
          "[[file]] #1, mode: '0888' is not a mode; write the octal digits as a string: \"0755\""),
         ('[[file]]\npath = "/a"\nfrom = "nothing"',
-         '[[file]] #1, from: "nothing" can not be copied: No such file or directory'),
+         '[[file]] #1, from: "nothing" can\'t be copied: No such file or directory'),
         ('[[file]]\npath = "/a"\nfrom = "../nothing"',
-         '[[file]] #1, from: "../nothing" can not be copied: it is not in the recipe\'s folder, which must hold all '
+         '[[file]] #1, from: "../nothing" can\'t be copied: it is not in the recipe\'s folder, which must hold all '
          "that the recipe needs"),
         ('[[source]]\nurl = "ftp://host/x"',
-         "[[source]] #1, url: 'ftp://host/x' can not be fetched; give an http, https or file URL, or a path relative "
+         "[[source]] #1, url: 'ftp://host/x' can't be fetched; give an http, https or file URL, or a path relative "
          "to the recipe"),
         ('[[source]]\nurl = "x"\nsha256 = "12"',
          "[[source]] #1, sha256: '12' is not a sha256: 64 lower-case hex digits"),
@@ -128,7 +128,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
          '[[image]] #2 "z", budget.growth.percent: \'5\' is not a share; write it as "5%", or as a number of percent'),
         ('[[image]]\nname = "z"\nbudget = { paths = { "etc" = "1kB" } }',
          "[[image]] #2 \"z\", budget.paths.etc: 'etc' is not an absolute glob, such as /opt/nvidia/**"),
-        ('[prune]\npaths = ["/a[z-a]"]', "[prune], paths #1: '/a[z-a]' is no glob: its set in brackets can not be read "
+        ('[prune]\npaths = ["/a[z-a]"]', "[prune], paths #1: '/a[z-a]' is no glob: its set in brackets can't be read "
          "(bad character range z-a); a bracket itself is [[]"),
         ('[[image]]\nname = "z"\nbudget = { pead = 5 }',
          '[[image]] #2 "z", budget.pead: there is no such key; did you mean "peak"?'),
@@ -179,7 +179,7 @@ def test_a_directory_with_something_that_cannot_be_copied_is_told(tmp_path: Path
     os.mkfifo(tmp_path / "folder" / "sub" / "fifo")
 
     assert problems(tmp_path, SMALL.replace("\n    ", "\n") + '[[file]]\npath = "/a"\nfrom = "folder"') == [
-        '[[file]] #1, from: "folder" can not be copied: /a/sub/fifo is neither a file nor a directory nor a symbolic '
+        '[[file]] #1, from: "folder" can\'t be copied: /a/sub/fifo is neither a file nor a directory nor a symbolic '
         "link"]
 
 

@@ -87,7 +87,7 @@ def test_a_secret_without_a_value_is_asked_for_once(tmp_path: Path) -> None:
         "variable's, --set-file token=FILE a file's"
     ]
     assert problems(tmp_path, used, {"token": "abc"}) == [
-        "--set token: a secret has at least 4 characters: a shorter one cannot be hidden"
+        "--set token: a secret has at least 4 characters: a shorter one can't be hidden"
     ]
 
 
@@ -132,7 +132,7 @@ def test_what_a_shell_fills_in_and_a_user_of_ssh_are_no_passwords(tmp_path: Path
 def test_a_name_that_no_shell_can_set_cannot_hold_a_secret(tmp_path: Path) -> None:
     text = small('[container]\nenv = { "a.b" = "{{ login }}" }\n')
     assert problems(tmp_path, text, GIVEN) == [
-        "[container], env.a.b: a variable of this name cannot hold a secret, for no shell can set it; use letters, "
+        "[container], env.a.b: a variable of this name can't hold a secret, for no shell can set it; use letters, "
         "digits and _"
     ]
 
@@ -141,7 +141,7 @@ def test_an_error_does_not_repeat_a_secret(tmp_path: Path) -> None:
     text = small('[[source]]\nurl = "ftp://{{ login }}@host/x"\n')
     for secret in ("s3cr3t", "back\\slash, 'one' and \"two\" quotes"):
         (problem,) = problems(tmp_path, text, {"token": secret})
-        assert problem.startswith("[[source]] #1, url: 'ftp://***@host/x' can not be fetched; give an http, https")
+        assert problem.startswith("[[source]] #1, url: 'ftp://***@host/x' can't be fetched; give an http, https")
 
 
 @given(st.text(min_size=4), st.text(), st.text())

@@ -53,7 +53,7 @@ def test_locations_are_resolved_against_the_answering_url(target: str, url: str 
     ("https://[fd00::1]/x", "private"),
     ("https://[::1/x", "no URL"),
     ("https://r.example:99999999/x", "no URL"),
-    ("http://://[]/", "an address that can not be read, which is neither http nor https"),
+    ("http://://[]/", "an address that can't be read, which is neither http nor https"),
 ])
 def test_unsafe_locations_are_refused(target: str | None, why: str) -> None:
     with pytest.raises(RegistryError, match=why):

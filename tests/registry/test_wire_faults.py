@@ -282,7 +282,7 @@ def test_tls_files_where_docker_has_them(
         with connect(registry.host, ANN, settings, progress.warn) as client:
             push(client, "team/app", make_plan(tmp_path), progress)
         (directory / "ca.crt").write_text("no certificate")
-        with pytest.raises(UsageError, match="cannot be used"), connect(registry.host, ANN, settings, progress.warn):
+        with pytest.raises(UsageError, match="can't be used"), connect(registry.host, ANN, settings, progress.warn):
             pass
 
 

@@ -27,7 +27,7 @@ def test_29_a_dockerfile_of_two_stages_carries_the_layer_s_files() -> None:
     assert cost is not None
     (stage,) = cost.two_stages
     assert (stage.image, stage.bytes, stage.compressed) == ("nvidia-modules", 151 * MB + 1500, 46_300_000)
-    assert stage.removals == 1, "a whiteout, which COPY cannot say"
+    assert stage.removals == 1, "a whiteout, which COPY can't say"
     assert cost.bytes > 10 * stage.bytes
 
 

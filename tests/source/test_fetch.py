@@ -95,7 +95,7 @@ def test_a_broken_connection_is_resumed_where_it_ended(fetcher: Fetcher, served:
 
 def test_the_next_run_goes_on_where_the_last_gave_up(next_run: Callable[[], Fetcher], served: Served) -> None:
     served.cuts = [1_000_000, *[0] * 14]
-    with pytest.raises(SourceError, match=r"linux.tar.xz can not be fetched: .*") as raised:
+    with pytest.raises(SourceError, match=r"linux.tar.xz can't be fetched: .*") as raised:
         next_run().fetch(served.url, None)
     assert raised.value.hint == ("What was fetched so far is kept: the same command goes on from there, and "
                                  "--retry-for tells how long it tries.")
@@ -206,7 +206,7 @@ def test_a_file_that_is_not_there_is_told_at_once(fetcher: Fetcher, served: Serv
 
     with pytest.raises(SourceError) as raised:
         fetcher.fetch(served.url + "?token=secret", SHA256)
-    assert raised.value.message == f"{served.url} can not be fetched: the server answered 404 Not Found"
+    assert raised.value.message == f"{served.url} can't be fetched: the server answered 404 Not Found"
     assert raised.value.hint == "Is the URL in the recipe still right?"
     assert waits == []
 
@@ -215,7 +215,7 @@ def test_a_server_that_is_away_is_tried_four_times(fetcher: Fetcher, waits: list
     with serving(Served(CONTENT)) as gone:
         pass
 
-    with pytest.raises(SourceError, match="can not be fetched"):
+    with pytest.raises(SourceError, match="can't be fetched"):
         fetcher.fetch(gone.url, SHA256)
     assert waits == [1.0, 2.0, 4.0]
 
@@ -299,13 +299,13 @@ def test_a_local_file_is_checked_too(fetcher: Fetcher, tmp_path: Path) -> None:
 def test_a_local_file_that_is_missing_is_named(fetcher: Fetcher, tmp_path: Path) -> None:
     with pytest.raises(SourceError) as raised:
         fetcher.fetch((tmp_path / "driver.run").as_uri(), None)
-    assert raised.value.message == f"the source {tmp_path}/driver.run can not be read: No such file or directory"
+    assert raised.value.message == f"the source {tmp_path}/driver.run can't be read: No such file or directory"
 
 
 def test_a_cache_that_can_not_be_written_is_told(client: httpx.Client, served: Served, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be")
     fetcher = Fetcher(Cache(tmp_path / "cache"), downloads(client, time.sleep))
 
-    with pytest.raises(SourceError, match=r"can not be stored in the cache: Not a directory") as raised:
+    with pytest.raises(SourceError, match=r"can't be stored in the cache: Not a directory") as raised:
         fetcher.fetch(served.url, SHA256)
     assert raised.value.hint == "The cache folder must be writable, and its disk must have room for the file."

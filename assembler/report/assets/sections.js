@@ -52,7 +52,7 @@ function drawDockerfile(record, image, palette) {
   const guess = cost.compressed_estimate === null ? "" : ` About ${human(cost.compressed_estimate)} compressed: an estimate, at this build's own ratio.`;
   const scratch = cost.scratch ? ` ${human(cost.scratch)} of it were on scratch here.` : "";
   const copied = cost.two_stages.find((stage) => stage.image === image.name);
-  const removals = copied && copied.removals ? ` COPY cannot remove ${copied.removals} ${copied.removals === 1 ? "path" : "paths"}.` : "";
+  const removals = copied && copied.removals ? ` COPY can't remove ${copied.removals} ${copied.removals === 1 ? "path" : "paths"}.` : "";
   byId("dockerfile-told").textContent = `One stage, one RUN for each step: what each layer would hold, unpacked, for in one stage nothing ever shrinks.${scratch}${guess}`
     + ` Two stages, COPY --from of the same files: no more than here, but the first stage's ${human(cost.bytes)} stay in the builder's cache.${removals}`;
   byId("bars").replaceChildren(
