@@ -8,23 +8,24 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO
 
 from assembler.atomic_files import sync_directory
 from assembler.errors import ImageError
 from assembler.image import strict_json
-from assembler.image.blob_writer import BlobWriter, blob_path, no_room
+from assembler.image.blob_writer import BlobWriter, blob_path, damaged, no_room
 from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_COPY: Final = 1 << 20
-
 
 class BlobStore:
     """The directory ``blobs`` below ``root``."""
+
+    is_private = False
+    """Whether its files are believed later on, and so must not be files that go to others, too."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -78,7 +79,8 @@ class BlobStore:
         return iter(sorted(found))
 
     def adopt(self, other: BlobStore, descriptor: Descriptor) -> None:
-        """Takes a blob over from ``other``: as a hard link where that is possible, else as a checked copy."""
+        """Takes a blob over from ``other``: as a hard link where that is possible and nobody gets the means to change
+        what is somebody else's, else as a checked copy."""
         if self.has(descriptor):
             return
         if not other.has(descriptor):
@@ -86,6 +88,9 @@ class BlobStore:
                              hint="Copy or build that layout again.")
         target = self.path(descriptor.digest)
         target.parent.mkdir(exist_ok=True)
+        if self.is_private or other.is_private or not _is_own(other.path(descriptor.digest)):
+            self._copy(other, descriptor)
+            return
         try:
             os.link(other.path(descriptor.digest), target, follow_symlinks=False)
         except FileExistsError:
@@ -99,10 +104,13 @@ class BlobStore:
             sync_directory(target.parent)
 
     def _copy(self, other: BlobStore, descriptor: Descriptor) -> None:
-        algorithm = descriptor.digest.algorithm
-        with other.open_blob(descriptor.digest) as source, self.new_blob(algorithm=algorithm) as blob:
-            while chunk := source.read(_COPY):
-                blob.write(chunk)
+        """The copy shares the disk's blocks where the file system can do that; what it holds is hashed in any case."""
+        with other.open_blob(descriptor.digest) as source, self.new_blob(hashed=False) as blob:
+            blob.take(source)
+            with blob.reread() as written:
+                found = Digest.of_file(written, descriptor.digest.algorithm)
+            if found != descriptor.digest:
+                raise damaged(descriptor.digest, found)
             blob.commit(descriptor.digest)
 
     def is_file(self, name: str) -> bool:
@@ -131,6 +139,11 @@ class BlobStore:
             raise ImageError(f"{self.root / name} is larger than {cap} bytes",
                              hint="Check where the layout comes from.")
         return data
+
+
+def _is_own(path: Path) -> bool:
+    status = path.lstat()
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def real_files(directory: Path) -> list[Path]:

@@ -3,6 +3,7 @@
     KEY/         a layout; it is whole as soon as its index lists the image that it is for
     KEY/making   locked by the build that makes it, or adds the same image in another compression
     KEY/using    locked by every build that reads it, together
+    KEY/verified what its blobs were like when they were hashed last
     work-*/      what is being made; see :func:`assembler.locks.work_directory`
     loading      locked by the build that loads a base into an engine
 
@@ -18,6 +19,7 @@ import os
 from typing import TYPE_CHECKING, Final, Self
 
 from assembler.errors import ImageError, ImgasmError
+from assembler.image import verified_blobs
 from assembler.image.annotations import FULL_NAME
 from assembler.image.blob_origins import missing
 from assembler.image.image import Image, read_image
@@ -25,6 +27,7 @@ from assembler.image.layout import Layout
 from assembler.locks import attempt, exclusive, lock
 from assembler.model.descriptor import Descriptor
 from assembler.model.reference import Reference
+from assembler.private_folder import refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,10 +69,10 @@ class LayoutCache:
         One that another build made while this one waited for it is fresh. ``what`` is what messages call it.
         """
         layout = self._open(key)
-        before = found = _listed(layout)
+        before = found = _whole(layout, _NAME)
         if found is None or refresh:
             with self._alone(layout.root / _MAKING, f"making {what}"):
-                found = _listed(layout)
+                found = _whole(layout, _NAME)
                 if found is None or found == before:
                     found = _named(make(layout).descriptor, found)
                     layout.list_alone(found)
@@ -77,10 +80,10 @@ class LayoutCache:
 
     def also(self, layout: Layout, name: str, what: str, make: Callable[[], Image]) -> Image:
         """Another image called ``name`` in a layout that :meth:`get` gave; ``make`` writes it if nobody has."""
-        found = _called(layout, name)
+        found = _whole(layout, name)
         if found is None:
             with self._alone(layout.root / _MAKING, f"making {what}"):
-                found = _called(layout, name) or layout.tag(make().descriptor, Reference.parse(name))
+                found = _whole(layout, name) or layout.tag(make().descriptor, Reference.parse(name))
         return read_image(layout, found)
 
     def loading(self, what: str) -> AbstractContextManager[int]:
@@ -93,7 +96,9 @@ class LayoutCache:
 
     def _open(self, key: str) -> Layout:
         root = self.folder / key
+        refuse_foreign(root, "blobs", "blobs/sha256", "index.json", verified_blobs.NAME)
         layout = Layout.create(root)
+        layout.is_private = True
         if root not in self._using:
             self._using[root] = _use(root / _USING)
         return layout
@@ -109,17 +114,15 @@ def _use(path: Path) -> int:
     return descriptor
 
 
-def _listed(layout: Layout) -> Descriptor | None:
-    """The image that the layout is for; None until it is made, or when one of its blobs is missing."""
-    found = _called(layout, _NAME)
+def _whole(layout: Layout, name: str) -> Descriptor | None:
+    """The image of that name; None until it is made, or when one of its blobs is missing or damaged."""
+    found = next((entry for entry in layout.index() if entry.annotations.get(FULL_NAME) == name), None)
     with contextlib.suppress(ImageError):
-        if found is not None and not missing(layout, read_image(layout, found)):
-            return found
+        if found is not None:
+            image = read_image(layout, found)
+            verified_blobs.remove_changed(layout, [descriptor for descriptor, _ in image.layers])
+            return None if missing(layout, image) else found
     return None
-
-
-def _called(layout: Layout, name: str) -> Descriptor | None:
-    return next((entry for entry in layout.index() if entry.annotations.get(FULL_NAME) == name), None)
 
 
 def _named(made: Descriptor, former: Descriptor | None) -> Descriptor:

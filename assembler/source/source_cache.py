@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assembler.locks import exclusive
+from assembler.private_folder import refuse_foreign
 from assembler.source.partial_download import Partial
 
 
@@ -21,6 +22,7 @@ class Cache:
     """One object serves one run: it re-hashes each file before it is used for the first time."""
 
     def __init__(self, folder: Path) -> None:
+        refuse_foreign(folder, "sha256", "partial")
         self._whole = folder / "sha256"
         self._partial = folder / "partial"
         self._checked: set[str] = set()

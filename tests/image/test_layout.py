@@ -188,6 +188,18 @@ def test_a_blob_is_adopted_as_a_hard_link(layout: Layout, tmp_path: Path) -> Non
     assert layout.path(descriptor.digest).samefile(other.path(descriptor.digest))
 
 
+@pytest.mark.root
+def test_a_blob_is_no_link_to_what_somebody_else_can_change(layout: Layout, tmp_path: Path) -> None:
+    other = Layout.create(tmp_path / "other")
+    theirs, writable = (add_layer(other, {"file": name}).descriptor for name in (b"theirs", b"writable"))
+    os.chown(other.path(theirs.digest), 1000, 1000)
+    other.path(writable.digest).chmod(0o666)
+    for descriptor in (theirs, writable):
+        layout.adopt(other, descriptor)
+        assert layout.read(descriptor) == other.read(descriptor)
+        assert not layout.path(descriptor.digest).samefile(other.path(descriptor.digest))
+
+
 def test_a_blob_takes_the_place_of_a_torn_one(layout: Layout, tmp_path: Path) -> None:
     """What a full disk or a power cut left under the final name."""
     other = Layout.create(tmp_path / "other")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from assembler.image.image import Image
 from assembler.image.layout import Layout
 from assembler.image.layout_cache import LayoutCache
 from assembler.locks import exclusive, work_directory
+from assembler.model.digest import Digest
 from assembler.progress import SilentProgress
 from tests.image.imagemaking import add_image
 
@@ -163,6 +165,76 @@ with cache(Path(sys.argv[1])) as shared:
         directory.chmod(directory.stat().st_mode | 0o55)
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(image.descriptor.digest)
+
+
+def changed(layout: Layout, image: Image, offset: int = 0) -> Path:
+    """One byte of the base's layer, and the file as it was otherwise: its size, its times."""
+    blob = layout.path(image.layers[0][0].digest)
+    before = blob.stat()
+    data = bytearray(blob.read_bytes())
+    data[offset] ^= 1
+    blob.write_bytes(data)
+    os.utime(blob, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return blob
+
+
+def test_a_base_that_was_changed_in_the_cache_is_made_again(tmp_path: Path) -> None:
+    calls: list[bytes] = []
+    with cache(tmp_path) as shared:
+        layout, image = shared.get("key", "the base", maker(b"one", calls), refresh=False)
+        also = shared.also(layout, "localhost/base:gzip", "it", lambda: add_image(layout, {"as": b"gzip"}))
+    changed(layout, image)
+    changed(layout, also, offset=9)
+    with cache(tmp_path) as shared:
+        layout, image = shared.get("key", "the base", maker(b"one", calls), refresh=False)
+        shared.also(layout, "localhost/base:gzip", "it", lambda: maker(b"gzip", calls)(layout))
+        assert hashlib.sha256(layout.path(image.layers[0][0].digest).read_bytes()).hexdigest() in str(image.manifest)
+    assert calls == [b"one", b"one", b"gzip"]
+
+
+def test_what_did_not_change_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with cache(tmp_path) as shared:
+        shared.get("key", "the base", maker(b"one"), refresh=False)
+    for _ in range(2):
+        with cache(tmp_path) as shared:
+            shared.get("key", "the base", never, refresh=False)
+        monkeypatch.setattr(Digest, "of_file", None)
+
+
+def test_an_output_shares_no_file_with_the_cache(tmp_path: Path) -> None:
+    """chown -R of the output gave its new owner root's cache."""
+    output = Layout.create(tmp_path / "output")
+    with cache(tmp_path) as shared:
+        layout, image = shared.get("key", "the base", maker(b"one"), refresh=False)
+        output.adopt(layout, image.layers[0][0])
+    assert output.path(image.layers[0][0].digest).stat().st_nlink == 1
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("path", ["bases/key", "bases/key/blobs/sha256", "bases/key/index.json"])
+@pytest.mark.parametrize("way", ["owner", "everybody", "group"])
+def test_a_cache_that_others_can_change_is_refused(tmp_path: Path, path: str, way: str) -> None:
+    with cache(tmp_path) as shared:
+        shared.get("key", "the base", maker(b"one"), refresh=False)
+    place = tmp_path / path
+    if way == "owner":
+        os.chown(place, 1000, 0)
+    elif way == "everybody":
+        place.chmod(0o777)
+    else:
+        os.chown(place, 0, 100)
+        place.chmod(0o775)
+    with cache(tmp_path) as shared, pytest.raises(FileError, match="can be changed by") as refused:
+        shared.get("key", "the base", never, refresh=False)
+    assert str(place) in refused.value.message and "IMGASM_CACHE" in (refused.value.hint or "")
+
+
+def test_a_group_that_is_its_owners_alone_is_nobody_else(tmp_path: Path) -> None:
+    with cache(tmp_path) as shared:
+        shared.get("key", "the base", maker(b"one"), refresh=False)
+    subprocess.run(["chmod", "-R", "g+w", tmp_path / "bases"], check=True)  # root:root, as umask 002 would make it
+    with cache(tmp_path) as shared:
+        shared.get("key", "the base", never, refresh=False)
 
 
 HOLDER = """
