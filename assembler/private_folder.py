@@ -25,7 +25,8 @@ def refuse_foreign(folder: Path, *below: str) -> None:
             return  # whoever makes the folder tells that better
         if who is not None:
             raise FileError(f"{path} can be changed by {who}, so nothing that is kept there can be believed",
-                            hint=f"Take that right away (chown, chmod -R go-w {folder}), or choose another cache with IMGASM_CACHE.")
+                            hint=f"Take that right away (chown, chmod -R go-w {folder}), or choose another cache "
+                                 "with IMGASM_CACHE.")
 
 
 def _others(status: os.stat_result) -> str | None:
