@@ -141,28 +141,44 @@ def remove_abandoned(folder: Path, prefix: str) -> None:
                 path.unlink()
 
 
+@contextmanager
+def abandoned(path: Path) -> Iterator[bool]:
+    """Whether the process that made the work directory ``path`` is gone, as long as the context lives."""
+    with attempt(path / _OWNED) as is_abandoned:
+        yield is_abandoned
+
+
+def work_directories(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{_WORK}*/"))
+
+
+def mounts_below(path: Path) -> list[bytes]:
+    """The mount points below ``path``, the deepest first."""
+    below = os.fsencode(path.resolve()) + b"/"
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return []  # not Linux: nothing that imgasm starts mounts anything
+    points = (_unescaped(line.split(b" ")[4]) for line in lines)
+    return sorted((point for point in points if point.startswith(below)), key=len, reverse=True)
+
+
 def _sweep(folder: Path) -> None:
-    for path in folder.glob(f"{_WORK}*/"):
-        with attempt(path / _OWNED) as abandoned:
-            if abandoned:
+    for path in work_directories(folder):
+        with abandoned(path) as is_abandoned:
+            if is_abandoned:
                 _remove(path)
 
 
 def _remove(path: Path) -> None:
     """What can't be removed costs nobody's work, and is tried again by the next one. Where something is mounted below,
     removing files would remove those of another file system."""
-    below = _escaped(path.resolve()) + b"/"
-    try:
-        mounts = Path("/proc/self/mountinfo").read_bytes()
-    except OSError:
-        mounts = b""  # not Linux: nothing that imgasm starts mounts anything
-    if not any(line.split(b" ")[4].startswith(below) for line in mounts.splitlines()):
+    if not mounts_below(path):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _escaped(path: Path) -> bytes:
-    """As mountinfo has it (proc(5))."""
-    text = os.fsencode(path)
-    for character in (b"\\", b" ", b"\t", b"\n"):
-        text = text.replace(character, b"\\%03o" % ord(character))
-    return text
+def _unescaped(point: bytes) -> bytes:
+    """A mount point as mountinfo has it (proc(5))."""
+    for character in (b" ", b"\t", b"\n", b"\\"):
+        point = point.replace(b"\\%03o" % ord(character), character)
+    return point

@@ -196,17 +196,29 @@ def schema(
 
 
 def clean(
+    layouts: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DIR]...", help="Layouts to take blobs out of that no image in them needs any more.",
+                       exists=True, file_okay=False),
+    ] = None,
     engine: shared_options.EngineOption = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Also what another machine's imgasm made and may still use.")
+        bool, typer.Option("--all", help="Also what another machine's imgasm made in the engine and may still use.")
     ] = False,
     as_json: shared_options.Json = False,
 ) -> None:
-    """Remove what killed builds left in the engine: containers and volumes whose imgasm is gone."""
-    from assembler.commands.clean import clean as clean_up
+    """Remove what killed builds left: in the cache, and in the engine containers and volumes whose imgasm is gone.
 
-    removed = clean_up(shared_options.engine(engine), every=every)
-    if as_json:
-        emit_json(json.dumps(removed))
-    else:
-        emit("\n".join(removed) or "nothing was left behind")
+    With names of layouts, only these are cleaned, of what former builds into them left. What may still be in use stays.
+    """
+    from assembler.commands.clean import clean_cache, clean_engine, clean_layouts
+
+    removed = clean_layouts(layouts) if layouts else clean_cache(environment.settings().cache_folder)
+    try:
+        if not layouts:
+            removed += clean_engine(shared_options.engine(engine), every=every)
+    finally:
+        if as_json:
+            emit_json(json.dumps(removed))
+        else:
+            emit("\n".join(removed) or "nothing was left behind")

@@ -19,6 +19,12 @@ def unmount(pid: int, points: list[bytes]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     with open(f"/proc/{pid}/ns/mnt", "rb") as namespace:
         _check(libc.setns(namespace.fileno(), _CLONE_NEWNS))
+    detach(points)
+
+
+def detach(points: list[bytes]) -> None:
+    """``points`` in this order, as this process sees them. OSError for the first that stays."""
+    libc = ctypes.CDLL(None, use_errno=True)
     for point in points:
         _check(libc.umount2(point, _MNT_DETACH | _UMOUNT_NOFOLLOW))
 

@@ -6,6 +6,8 @@ any number of builds can write to one layout. Symbolic links inside a layout are
 
 from __future__ import annotations
 
+import os
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +17,7 @@ from assembler.image import strict_json
 from assembler.image.blob_store import BlobStore
 from assembler.image.blob_writer import TEMPORARY, no_room
 from assembler.image.index_entries import entry_called, find, merged
-from assembler.locks import exclusive_directory, remove_abandoned
+from assembler.locks import attempt, exclusive_directory, lock, remove_abandoned
 from assembler.model import media_types
 from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.model.digest import Digest
@@ -52,7 +54,18 @@ class Layout(BlobStore):
                 (root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise no_room(error, root) from error
-        return cls.open(root)
+            made = cls.open(root)
+            made._keep_in_use()
+        return made
+
+    def _keep_in_use(self) -> None:
+        """As long as this object lives: what it wrote and has not listed yet is no garbage."""
+        try:
+            descriptor = os.open(self.root / "oci-layout", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return  # another user's, who may write there but not read
+        lock(descriptor, self.root, shared=True)
+        weakref.finalize(self, os.close, descriptor)
 
     def _refuse_foreign(self) -> None:
         """ImageError for a directory that is no layout."""
@@ -114,6 +127,11 @@ class Layout(BlobStore):
         ``platform`` chooses where several are left.
         """
         return find(self.index(), name, platform, f"the layout {self.root}")[0]
+
+    def remove_unreferenced_if_unused(self) -> int | None:
+        """As :meth:`remove_unreferenced`; None, and nothing is done, while a process has it open to write to it."""
+        with attempt(self.root / "oci-layout") as unused:
+            return self.remove_unreferenced() if unused else None
 
     def remove_unreferenced(self) -> int:
         """Removes blobs that no listed image needs, and returns their bytes. Not while something writes to it."""

@@ -61,7 +61,7 @@ class LayoutCache:
             root, descriptor = self._using.popitem()
             os.close(descriptor)
             with contextlib.suppress(OSError, ImgasmError):  # the next one tidies up; no build fails for it
-                _tidy(root)
+                tidy(root)
 
     def get(self, key: str, what: str, make: Callable[[Layout], Image], *, refresh: bool) -> tuple[Layout, Image]:
         """The layout called ``key``, and the image that ``make`` writes to it if it is not there, or to ``refresh``.
@@ -131,8 +131,7 @@ def _named(made: Descriptor, former: Descriptor | None) -> Descriptor:
     return Descriptor(made.media_type, made.digest, made.size, annotations, made.extra)
 
 
-def _tidy(root: Path) -> None:
-    """Removes what no image lists, if nobody else makes or reads anything there."""
+def tidy(root: Path) -> int:
+    """Removes what no image lists, if nobody else makes or reads anything there; returns its bytes."""
     with attempt(root / _MAKING) as alone, attempt(root / _USING) as unused:
-        if alone and unused:
-            Layout.open(root).remove_unreferenced()
+        return Layout.open(root).remove_unreferenced() if alone and unused else 0
