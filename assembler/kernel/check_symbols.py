@@ -49,22 +49,29 @@ class Inserted:
 
 @dataclass(slots=True)
 class Links:
-    """Where one module's imports lead. ``needs``: by one of the kernel's own modules, the symbols that it has."""
+    """Where one module's imports lead. ``needs``: by one of the kernel's own modules, the symbols that it has.
+
+    ``is_final``: nobody else can have what is ``missing``.
+    """
+
+    is_final: bool
 
     found: dict[str, Export] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     needs: dict[str, list[str]] = field(default_factory=dict)
 
 
-def resolve(module: Module, kernel: Kernel, inserted: Inserted) -> Links | None:
-    """None where nobody knows what the kernel exports."""
+def resolve(module: Module, kernel: Kernel, inserted: Inserted, *, everywhere: bool) -> Links | None:
+    """None where nobody knows what the kernel exports. Without ``everywhere`` not all of its modules may be read."""
     if kernel.symbols is None:
         return None
-    links = Links()
+    links = Links(everywhere or kernel.symbols.has_looked_everywhere())
     for name, is_weak in module.imports.items():
         if name in _IGNORED:
             continue
-        export = inserted.exports.get(name) or kernel.symbols.find(name, module.depends)
+        export = inserted.exports.get(name) or kernel.symbols.find(
+            name, module.depends, everywhere=everywhere
+        )
         if export is None:
             if not is_weak:
                 links.missing.append(name)
@@ -90,11 +97,12 @@ def of_symbols(module: Module, kernel: Kernel, links: Links | None, inserted: In
     yield from _of_missing(kernel, links, inserted)
     yield from _of_licence(module, kernel, links, inserted)
     yield from _of_namespaces(module, kernel, links)
+    yield from _of_doubles(module, kernel)
 
 
 def has_right_layout(module: Module, kernel: Kernel) -> bool:
     """Whether the CRC of module_layout is known on both sides, and the same."""
-    export = kernel.symbols.find(LAYOUT, ()) if kernel.symbols is not None else None
+    export = kernel.symbols.built_in(LAYOUT) if kernel.symbols is not None else None
     crc = (module.versions or {}).get(LAYOUT)
     return export is not None and export.crc is not None and crc == export.crc
 
@@ -103,7 +111,7 @@ def _of_versions(module: Module, kernel: Kernel, links: Links) -> Iterator[Reaso
     if not has_versions(kernel) or kernel.symbols is None:
         return
     origins = kernel.origin("symbols")
-    layout = kernel.symbols.find(LAYOUT, ())
+    layout = kernel.symbols.built_in(LAYOUT)
     compared = {**({LAYOUT: layout} if layout else {}), **links.found}
     crcs = {name: export.crc for name, export in compared.items() if export.crc is not None}
     if module.versions is None:
@@ -121,7 +129,7 @@ def _of_versions(module: Module, kernel: Kernel, links: Links) -> Iterator[Reaso
         what = f"no symbol version for {few(unsaid)}"
         if not kernel.is_strict:
             what += " in the module: Debian's kernels refuse that, others warn"
-        yield Reason(weight, "symbol-version", what, (*origins, *kernel.origin("is_strict")))
+        yield Reason(weight, "symbol-version", what, kernel.origin("symbols", "is_strict"))
 
 
 def _of_missing(kernel: Kernel, links: Links, inserted: Inserted) -> Iterator[Reason]:
@@ -134,11 +142,10 @@ def _of_missing(kernel: Kernel, links: Links, inserted: Inserted) -> Iterator[Re
             yield Reason(REFUSED, rule, f"Unknown symbol {symbols}: {owner}, which has it, {why}", ("the image",))
     nowhere = [name for name in links.missing if name not in late and name not in gone]
     if nowhere:
-        if kernel.symbols is not None and kernel.symbols.is_complete:
-            yield Reason(REFUSED, "unknown-symbol", f"Unknown symbol {few(nowhere)}", origins)
-        else:
-            what = f"Unknown symbol {few(nowhere)}, unless a module of the kernel's has it: nobody showed these"
-            yield Reason(UNKNOWN, "symbols", what, origins)
+        is_sure = links.is_final and kernel.symbols is not None and kernel.symbols.is_complete
+        unless = "" if is_sure else ", unless a module of the kernel's has it that was not looked into"
+        weight = REFUSED if is_sure else UNKNOWN
+        yield Reason(weight, "unknown-symbol", f"Unknown symbol {few(nowhere)}{unless}", origins)
     available = kernel.host.available
     for owner, names in links.needs.items():
         if available is not None and owner not in available:
@@ -184,3 +191,11 @@ def _is_for(namespace: str, name: str) -> bool:
     """EXPORT_SYMBOL_FOR_MODULES (6.16): the namespace lists the modules that may use it."""
     patterns = namespace.removeprefix(_MODULES_ONLY).split(",") if namespace.startswith(_MODULES_ONLY) else []
     return any(fnmatchcase(name, pattern.replace("-", "_")) for pattern in patterns)
+
+
+def _of_doubles(module: Module, kernel: Kernel) -> Iterator[Reason]:
+    if kernel.symbols is None:
+        return
+    if doubles := [name for name in module.exports if kernel.symbols.built_in(name)]:
+        what = f"exports duplicate symbol {few(doubles)} (owned by kernel)"
+        yield Reason(REFUSED, "duplicate-symbol", what, kernel.origin("symbols"))

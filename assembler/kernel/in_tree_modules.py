@@ -21,27 +21,29 @@ PARENTS: Final = (b"lib/modules", b"usr/lib/modules")
 class Shipped:
     """The exports of a kernel and of its modules. A module is read when it is asked for."""
 
-    def __init__(self, built_in: Symbols | None, tree: Tree, files: dict[str, bytes]) -> None:
+    def __init__(self, built_in: Symbols, tree: Tree, files: dict[str, bytes]) -> None:
         self._built_in = built_in
         self._tree = tree
         self._files = files
         self._read: set[str] = set()
         self._exports: dict[str, Export] = {}
-        self._is_scanned = False
         self.is_complete = True
 
-    def find(self, name: str, likely: Iterable[str]) -> Export | None:
-        """All modules are read for a symbol that neither the kernel nor a ``likely`` one has."""
-        found = self._built_in.find(name, ()) if self._built_in is not None else None
-        if found is not None:
+    def built_in(self, name: str) -> Export | None:
+        return self._built_in.built_in(name)
+
+    def find(self, name: str, likely: Iterable[str], *, everywhere: bool) -> Export | None:
+        if (found := self.built_in(name)) is not None:
             return found
         for module in likely:
             self._learn(module)
-        if name not in self._exports and not self._is_scanned:
-            self._is_scanned = True
+        if name not in self._exports and everywhere:
             for module in self._files:
                 self._learn(module)
         return self._exports.get(name)
+
+    def has_looked_everywhere(self) -> bool:
+        return len(self._read) == len(self._files)
 
     def _learn(self, name: str) -> None:
         if name in self._read or name not in self._files:

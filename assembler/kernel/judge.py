@@ -35,11 +35,9 @@ def judge(modules: Sequence[Module], kernel: Kernel, reads: frozenset[str] | Non
 
 
 def _verdict(module: Module, kernel: Kernel, inserted: Inserted, reads: frozenset[str] | None) -> Verdict:
-    reasons = list(of_file(module, kernel))
-    links = None
+    links, reasons = None, list(of_file(module, kernel))
     if not reasons:
-        links = resolve(module, kernel, inserted)
-        reasons = list(_reasons(module, kernel, inserted, links))
+        links, reasons = _looked_into(module, kernel, inserted)
         reasons += of_packing(module, reads)
     needs = tuple(links.needs) if links is not None else ()
     verdict = Verdict(module.name, module.path, kernel.name, kernel.release, tuple(reasons), needs)
@@ -50,6 +48,17 @@ def _verdict(module: Module, kernel: Kernel, inserted: Inserted, reads: frozense
     else:
         inserted.insert(module, is_proprietary=is_proprietary(module, links, inserted))
     return verdict
+
+
+def _looked_into(module: Module, kernel: Kernel, inserted: Inserted) -> tuple[Links | None, list[Reason]]:
+    """All of the kernel's modules are read for what is missing only where that decides."""
+    links = resolve(module, kernel, inserted, everywhere=False)
+    reasons = list(_reasons(module, kernel, inserted, links))
+    is_decided = any(reason.weight is Weight.REFUSED for reason in reasons)
+    if links is not None and links.missing and not links.is_final and not is_decided:
+        links = resolve(module, kernel, inserted, everywhere=True)
+        reasons = list(_reasons(module, kernel, inserted, links))
+    return links, reasons
 
 
 def _reasons(module: Module, kernel: Kernel, inserted: Inserted, links: Links | None) -> Iterator[Reason]:

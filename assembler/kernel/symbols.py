@@ -28,8 +28,14 @@ class Symbols(Protocol):
     @property
     def is_complete(self) -> bool: ...
 
-    def find(self, name: str, likely: Iterable[str]) -> Export | None:
-        """``likely`` are modules that may own it: they are looked at first."""
+    def built_in(self, name: str) -> Export | None:
+        """What the kernel itself exports."""
+
+    def find(self, name: str, likely: Iterable[str], *, everywhere: bool) -> Export | None:
+        """``likely`` are modules that may own it. Reading all others ``everywhere`` can take seconds."""
+
+    def has_looked_everywhere(self) -> bool:
+        """Whether ``everywhere`` would find no more."""
 
 
 class Listed:
@@ -39,8 +45,15 @@ class Listed:
         self._exports = exports
         self.is_complete = is_complete
 
-    def find(self, name: str, likely: Iterable[str]) -> Export | None:
+    def built_in(self, name: str) -> Export | None:
+        found = self._exports.get(name)
+        return found if found is not None and found.owner == VMLINUX else None
+
+    def find(self, name: str, likely: Iterable[str], *, everywhere: bool) -> Export | None:
         return self._exports.get(name)
+
+    def has_looked_everywhere(self) -> bool:
+        return True
 
 
 def module_name(path: str) -> str:
