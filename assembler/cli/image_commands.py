@@ -128,6 +128,7 @@ def push(
     After an interruption, the same command goes on where the registry kept what it had.
     """
     from assembler.commands.budget import refuse_over_budget
+    from assembler.commands.kernel_verdicts import refused_images
     from assembler.commands.push import Wanted, push
     from assembler.registry.push import PushOptions
 
@@ -135,6 +136,8 @@ def push(
     place = build.place(terminal)
     if not pushing.over_budget and place.directory is not None:
         refuse_over_budget(place.directory)
+    for sentence in refused_images(place.directory) if place.directory is not None else ():
+        terminal.warn(sentence)
     wanted = Wanted(
         destination, build.image, tuple(pushing.tag or ()), pushing.index,
         pushing.compression and pushing.compression.value, pushing.docker, pushing.copy_base_layers,

@@ -59,6 +59,10 @@ class Making:
                      "the same files, and nothing in it is superfluous. (imgasm verify checks a finished image.)"),
     ] = False  # fmt: skip
     verify: Annotated[bool, typer.Option("--verify", hidden=True, help="The former name of --prove.")] = False
+    allow_refused_modules: Annotated[
+        bool,
+        typer.Option("--allow-refused-modules", help="Write images although a kernel would refuse their modules."),
+    ] = False
     created: Annotated[
         str | None,
         typer.Option("--created", metavar="TIME",
@@ -83,6 +87,7 @@ class Making:
             refresh=self.refresh,
             inspect_base=self.inspect_base,
             prove=self.prove or self.verify,
+            may_refuse=self.allow_refused_modules,
             keep_container=self.keep_container,
             build=build,
         )

@@ -96,7 +96,7 @@ def _make(job: Job, bases: Bases, surroundings: Surroundings) -> BuildRecord:
     inputs = surroundings.inputs({source: fetched.sha256 for source, fetched in sources.items()})
     layout = Layout.create(job.output)
     with files_of(job, bases, sources) as (capture, meter):
-        written = write_images(recipe, capture, layout, bases, prove=job.options.prove)
+        written = write_images(recipe, capture, layout, bases, job.options)
         outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
         ran = engine_name(engine.info, capture) if engine else None
         record = make_record(recipe, ran, Attribution(capture, meter, recipe.prune.presets), outcomes, layout)

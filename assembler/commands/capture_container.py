@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from assembler.progress import Progress
     from assembler.recipe.images import Image
 
+_EVIDENCE = tuple(
+    f"/usr/src/{above}*/{name}" for above in ("", "kernels/")
+    for name in ("Module.symvers", ".config", ".kernelvariables", "include/generated/utsrelease.h")
+)  # fmt: skip
+"""What tells of a kernel whose modules an image may have, also where it came with the base."""
+
 Way = Literal["auto", "overlay", "export"]
 
 
@@ -83,6 +89,6 @@ class ContainerReader:
                 session.exports(),
                 session.mounts(),
                 file,
-                Rules.of_patterns(kept),
+                Rules.of_patterns([*kept, *_EVIDENCE]),
             )
             yield with_links_of_container(capture) if session.forgets_links else capture

@@ -74,6 +74,8 @@ class Surroundings:
                  "[prune]": digest(asdict(recipe.prune)), "--capture": digest(self._way)}  # fmt: skip
         for image in recipe.images:
             found[f"image {image.name}"] = digest(_wanted(image))
+            found |= {f"kernel {path}": _digest_of(path) for path in image.kernels or ()
+                      if isinstance(path, Path) and path.is_file()}  # fmt: skip
             if (below := self._bases.onto(image, recipe.base)) is not None:
                 found[f"what image {image.name} is stacked on"] = str(below.digest)
             if (baseline := self.baselines.get(image.name)) is not None:
@@ -93,6 +95,11 @@ def _parts(step: Step, digest: Callable[[object], str]) -> Iterator[tuple[str, s
     for field in fields(Step):
         if field.name not in _IDLE:
             yield _CALLED.get(field.name, field.name), digest(getattr(step, field.name))
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return Digest.of_file(file).hex
 
 
 def _wanted(image: Image) -> dict[str, Any]:

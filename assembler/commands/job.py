@@ -37,6 +37,7 @@ class BuildOptions:
     ``refresh``         gets the base anew although the engine or the cache has it
     ``inspect_base``    reads the layers of bases that are in a registry, to leave out what they have
     ``prove``           proves each layer while the container is still there
+    ``may_refuse``      builds images although a kernel would refuse their modules
     ``keep_container``  leaves the container in the engine
     ``build``           names this build towards the engine, which must not know another one of that name
     """
@@ -49,6 +50,7 @@ class BuildOptions:
     refresh: bool = False
     inspect_base: bool = False
     prove: bool = False
+    may_refuse: bool = False
     keep_container: bool = False
     build: str = field(default_factory=new_build_id)
 

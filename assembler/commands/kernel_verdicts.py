@@ -19,6 +19,7 @@ from assembler.kernel.kernel import Host
 from assembler.kernel.open_kernels import open_kernels
 from assembler.layer.decompress import decompress
 from assembler.model.printable import printable
+from assembler.report.build_records import Builds, is_build
 from assembler.report.kernel_verdicts import (
     ImageVerdicts,
     KernelReason,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from assembler.image.image import Image
     from assembler.image.layout import Layout
     from assembler.kernel.kernel import Kernel
+    from assembler.kernel.module import Module
     from assembler.kernel.verdict import Reason, Verdict
     from assembler.places.world import World
 
@@ -105,15 +107,16 @@ def _modules_below(path: Path) -> Iterator[bytes]:
 
 
 def verdicts(label: str, modules: ImageModules, kernels: Sequence[Kernel]) -> ImageVerdicts:
-    """As a report has them."""
+    """As a report has them. What is no module is wrong with or without a kernel."""
+    damaged = [] if kernels else [damage for module in modules.modules for damage in _damages(module)]
     return ImageVerdicts(
         image=label,
         modules=len(modules.modules),
-        beside=tuple(map(_reason, modules.beside)),
+        beside=(*map(_reason, modules.beside), *damaged),
         kernels=tuple(
             KernelVerdict(
-                kernel=kernel.name,
-                release=kernel.release,
+                kernel=printable(kernel.name),
+                release=printable(kernel.release),
                 origins=dict(kernel.origins),
                 modules=tuple(map(_module, modules.judged_by(kernel))),
             )
@@ -122,9 +125,14 @@ def verdicts(label: str, modules: ImageModules, kernels: Sequence[Kernel]) -> Im
     )
 
 
+def _damages(module: Module) -> Iterator[KernelReason]:
+    for damage in module.damage:
+        yield KernelReason(weight="warning", rule=damage.rule, what=f"{module.path} is no kernel module: {damage.what}")
+
+
 def _module(verdict: Verdict) -> ModuleVerdict:
     return ModuleVerdict(
-        module=verdict.module,
+        module=printable(verdict.module),
         path=verdict.path,
         outcome=verdict.outcome.value,
         reasons=tuple(map(_reason, verdict.reasons)),
@@ -133,7 +141,16 @@ def _module(verdict: Verdict) -> ModuleVerdict:
 
 
 def _reason(reason: Reason) -> KernelReason:
-    return KernelReason(weight=reason.weight.value, rule=reason.rule, what=reason.what, origins=reason.origins)
+    return KernelReason(weight=reason.weight.value, rule=reason.rule, what=printable(reason.what),
+                        origins=reason.origins)
+
+
+def refused_images(layout: Path) -> list[str]:
+    """Of a build's layout, what was let through although a kernel would refuse it, as sentences."""
+    builds = Builds.load(layout).builds if is_build(layout) else ()
+    return [f"image {image.name} was built although a kernel would refuse its modules ({image.verdicts.summary})"
+            for record in builds for image in record.images
+            if image.verdicts is not None and image.verdicts.is_refused]  # fmt: skip
 
 
 def refuse_modules(images: Sequence[ImageVerdicts], *, strict: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.errors import ImageError, ImgasmError
@@ -16,8 +17,6 @@ from assembler.model.reference import Reference
 from assembler.report.build_records import Builds, is_build
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from assembler.commands.bases import Bases
     from assembler.commands.inputs import Surroundings
     from assembler.commands.job import Job
@@ -41,7 +40,7 @@ def stands(former: BuildRecord, job: Job, bases: Bases, surroundings: Surroundin
 
     Blobs are looked at, not read: ``imgasm verify`` finds a disk's mistakes.
     """
-    reason = _unpinned(job.recipe)
+    reason = _unpinned(job.recipe) or _refused(former, job)
     if reason is None:
         now = surroundings.inputs(_sources(job))
         if now is not None and now == former.inputs and all(_is_whole(image, job.output) for image in former.images):
@@ -54,7 +53,17 @@ def stands(former: BuildRecord, job: Job, bases: Bases, surroundings: Surroundin
 def _unpinned(recipe: Recipe) -> str | None:
     """Why nobody can tell, before anything is fetched, what the recipe makes."""
     names = [source.name for source in recipe.sources if source.sha256 is None]
-    return f"what source {names[0]} is can't be known before it is fetched" if names else None
+    if names:
+        return f"what source {names[0]} is can't be known before it is fetched"
+    kernels = (one for image in recipe.images for one in image.kernels or () if isinstance(one, Path))
+    directory = next((path for path in kernels if not path.is_file()), None)
+    return f"whether the kernel in {directory} is what it was can't be known" if directory is not None else None
+
+
+def _refused(former: BuildRecord, job: Job) -> str | None:
+    """What was let through once is not let through for ever."""
+    refused = [image.name for image in former.images if image.verdicts is not None and image.verdicts.is_refused]
+    return f"a kernel would refuse the modules of {refused[0]}" if refused and not job.options.may_refuse else None
 
 
 def _changes(now: Inputs, former: Inputs) -> str:

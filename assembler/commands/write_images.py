@@ -11,9 +11,10 @@ from assembler.changeset.path_rules import Patterns, Rules
 from assembler.changeset.tree import EmptyTree
 from assembler.changeset.unmatched_patterns import unmatched_patterns
 from assembler.changeset.unpulled_tree import UnpulledTree
+from assembler.commands.judge_image import judge_image, tell
 from assembler.commands.target_platform import refuse_foreign_programs
 from assembler.errors import ChangesetError
-from assembler.image.annotations import IMAGE_NAME
+from assembler.image.annotations import IMAGE_NAME, KERNEL_RELEASES
 from assembler.image.assemble import BaseImage, assemble
 from assembler.image.blob_origins import with_origins
 from assembler.image.config import ImageSettings, NewLayer
@@ -27,6 +28,7 @@ from assembler.report.record_part import counted
 if TYPE_CHECKING:
     from assembler.changeset.tree import Tree
     from assembler.commands.bases import Bases
+    from assembler.commands.job import BuildOptions
     from assembler.image.blob_writer import BlobWriter
     from assembler.image.image import Image as OciImage
     from assembler.image.layout import Layout
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from assembler.progress import Progress
     from assembler.recipe.images import Image
     from assembler.recipe.recipe import Recipe
+    from assembler.report.kernel_verdicts import ImageVerdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Written:
     result: Result
     oci: OciImage
     base: BaseImage | None
+    verdicts: ImageVerdicts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,15 @@ class _Draft:
     result: Result
     layer: Layer
     blob: BlobWriter
+    verdicts: ImageVerdicts | None
 
 
 def write_images(
-    recipe: Recipe, capture: Capture, layout: Layout, bases: Bases, *, prove: bool = False
+    recipe: Recipe, capture: Capture, layout: Layout, bases: Bases, options: BuildOptions
 ) -> list[Written]:
     """Writes the recipe's images to ``layout`` and gives them their names there.
 
-    With ``prove``, each layer is proved before.
+    Before that, kernels are asked about the modules in each, and with ``options.prove`` each layer is proved.
 
     The layout stays as it was until every layer is written, and proved where that is wanted: an image that can't be
     made, or whose layer is refused, leaves neither blobs nor names behind, and none of the others does.
@@ -70,7 +75,7 @@ def write_images(
     All blobs are in the layout afterwards, but those of a base that was not pulled: index.json says where they are.
     """
     check_keep(recipe, capture, bases.world.progress)
-    making = _Making(recipe, capture, bases, prove)
+    making = _Making(recipe, capture, bases, options)
     with ExitStack() as blobs:
         drafts = []
         for image in recipe.images:
@@ -111,12 +116,12 @@ def _prune(recipe: Recipe) -> Rules:
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """What the layers of a build are made of; ``prove`` proves each."""
+    """What the layers of a build are made of, and how."""
 
     recipe: Recipe
     capture: Capture
     bases: Bases
-    prove: bool
+    options: BuildOptions
 
     def draft(self, image: Image, blob: BlobWriter) -> _Draft:
         progress = self.bases.world.progress
@@ -130,12 +135,21 @@ class _Making:
         if below is not None and isinstance(tree, UnpulledTree):
             _check_unpulled(image, result, below, progress)
         _tell_findings(image, result, progress)
+        verdicts = self._judge(image, tree, result)
         layer = _write_layer(image, result, blob, progress)
-        if self.prove:
+        if self.options.prove:
             self._prove(image, blob, tree, patterns)
         entries = counted(layer.entries, "entry")
         progress.say(f"image {image.name}: {entries}, {human(layer.descriptor.size)} compressed")
-        return _Draft(image, below, result, layer, blob)
+        return _Draft(image, below, result, layer, blob, verdicts)
+
+    def _judge(self, image: Image, tree: Tree | None, result: Result) -> ImageVerdicts | None:
+        world = self.bases.world
+        with world.progress.task(f"modules of {image.name}"):
+            verdicts = judge_image(image, self.capture, tree, result, world)
+        if verdicts is not None:
+            tell(verdicts, world, may_refuse=self.options.may_refuse)
+        return verdicts
 
     def _prove(self, image: Image, blob: BlobWriter, tree: Tree | None, patterns: Patterns) -> None:
         world = self.bases.world
@@ -157,7 +171,7 @@ def _tell_findings(image: Image, result: Result, progress: Progress) -> None:
 
 
 def _store(draft: _Draft, recipe: Recipe, layout: Layout, bases: Bases) -> Written:
-    image, below, layer = draft.image, draft.below, draft.layer
+    below, layer = draft.below, draft.layer
     draft.blob.commit(layer.descriptor.digest)
     if below is not None:
         below.bring(layout, only_layers=True)
@@ -166,9 +180,19 @@ def _store(draft: _Draft, recipe: Recipe, layout: Layout, bases: Bases) -> Writt
         layout,
         base,
         NewLayer(layer.descriptor, layer.diff_id, f"imgasm build {recipe.name}: {_story(recipe)}"),
-        ImageSettings(image.config, bases.platform, dict(image.annotations), recipe.created),
+        _settings(draft, bases, recipe),
     )
-    return Written(layer, draft.result, oci, base)
+    return Written(layer, draft.result, oci, base, draft.verdicts)
+
+
+def _settings(draft: _Draft, bases: Bases, recipe: Recipe) -> ImageSettings:
+    """What the recipe says of the image, and on which kernels its modules load."""
+    image, told = draft.image, dict[str, str]()
+    below = draft.below.base.image.manifest.get("annotations") or {} if draft.below is not None else {}
+    if draft.verdicts is not None and (draft.verdicts.fits or KERNEL_RELEASES in below):
+        told = {KERNEL_RELEASES: " ".join(draft.verdicts.fits)}
+    run = replace(image.config, labels={**told, **image.config.labels})
+    return ImageSettings(run, bases.platform, {**told, **image.annotations}, recipe.created)
 
 
 def _tree(image: Image, bases: Bases, below: HeldImage | None) -> Tree | None:

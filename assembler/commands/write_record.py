@@ -150,6 +150,7 @@ def _image(outcome: Outcome, attribution: Attribution, layout: BlobStore) -> Ima
         touched=Tally(files=len(changes.touched), bytes=sum(changes.touched.values())),
         table=file_table(found.rows),
         hints=found.hints,
+        verdicts=written.verdicts,
     )
 
 

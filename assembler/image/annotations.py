@@ -11,6 +11,9 @@ FULL_NAME: Final = "io.containerd.image.name"
 IMAGE_NAME: Final = "io.imgasm.image.name"
 """On a descriptor in index.json: what the recipe calls the image, which its reference need not tell."""
 
+KERNEL_RELEASES: Final = "io.imgasm.kernel.releases"
+"""On a manifest, and as a label: the kernels that take all of the image's modules, with a space between them."""
+
 CREATED: Final = "org.opencontainers.image.created"
 REVISION: Final = "org.opencontainers.image.revision"
 VERSION: Final = "org.opencontainers.image.version"

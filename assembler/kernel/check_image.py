@@ -16,7 +16,7 @@ from assembler.model.node import shown
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from assembler.kernel.file_tree import Tree
+    from assembler.kernel.file_tree import FileTree
     from assembler.kernel.loader_config import Loader
     from assembler.kernel.module import Module
 
@@ -25,13 +25,15 @@ _UPDATES: Final = (b"", b"updates/")
 _DIRECTORIES: Final = (b"firmware", b"lib/firmware", b"usr/lib/firmware")
 _LIBRARIES: Final = (b"usr", b"lib", b"lib64", b"opt")
 _DEPTH: Final = 5
-_LIBRARY: Final = re.compile(rb"(libcuda|libnvidia-[\w-]+)\.so\.(\d{3,}\.\d+(?:\.\d+)?)$")
+LIBRARY: Final = re.compile(rb"(libcuda|libnvidia-[\w-]+)\.so\.(\d{3,}\.\d+(?:\.\d+)?)$")
 """NVIDIA's of one driver; its other libraries have versions of their own, which are lower."""
 _RELEASE_DIRECTORY: Final = re.compile(rb"((?:.*/)?lib/modules/[^/]+)/")
 _NVIDIA: Final = "nvidia"
 
 
-def beside(modules: Sequence[Module], paths: Sequence[bytes], tree: Tree, loaders: Sequence[Loader]) -> list[Reason]:
+def beside(
+    modules: Sequence[Module], paths: Sequence[bytes], tree: FileTree, loaders: Sequence[Loader]
+) -> list[Reason]:
     """What is wrong with the image that holds ``modules``, which are the files at ``paths``."""
     return [
         *_of_loaders(modules, loaders),
@@ -50,7 +52,7 @@ def _of_loaders(modules: Sequence[Module], loaders: Sequence[Loader]) -> Iterato
 
 
 def _of_firmware(
-    modules: Sequence[Module], paths: Sequence[bytes], tree: Tree, loaders: Sequence[Loader]
+    modules: Sequence[Module], paths: Sequence[bytes], tree: FileTree, loaders: Sequence[Loader]
 ) -> Iterator[Reason]:
     above = dict.fromkeys(directory for path in paths for directory in directories_above(path))
     places = [b"%s/%s" % (directory, name) if directory else name for directory in above for name in _DIRECTORIES]
@@ -62,12 +64,12 @@ def _of_firmware(
             yield Reason(Weight.WARNING, "firmware", what, ("the module", "the image"))
 
 
-def _is_there(name: bytes, places: Collection[bytes], tree: Tree) -> bool:
+def _is_there(name: bytes, places: Collection[bytes], tree: FileTree) -> bool:
     return any(tree.has_file(b"%s/%s%s%s" % (place, updates, name, suffix))
                for place in places for updates in _UPDATES for suffix in _COMPRESSED)  # fmt: skip
 
 
-def _of_user_space(modules: Sequence[Module], tree: Tree) -> Iterator[Reason]:
+def _of_user_space(modules: Sequence[Module], tree: FileTree) -> Iterator[Reason]:
     """NVIDIA's libraries and its module speak to each other in one version only, to the last digit."""
     versions = {module.version for module in modules if module.name == _NVIDIA and module.version}
     if not versions:
@@ -75,7 +77,7 @@ def _of_user_space(modules: Sequence[Module], tree: Tree) -> Iterator[Reason]:
     found: dict[str, list[str]] = {}
     for top in _LIBRARIES:
         for path in walk(tree, top, _DEPTH):
-            if library := _LIBRARY.fullmatch(path.rpartition(b"/")[2]):
+            if library := LIBRARY.search(path):
                 found.setdefault(library[2].decode(), []).append(library[1].decode())
     for version in sorted(found.keys() - versions):
         what = (f"API mismatch: the client has the version {version}, but this kernel module has the version "
@@ -83,7 +85,7 @@ def _of_user_space(modules: Sequence[Module], tree: Tree) -> Iterator[Reason]:
         yield Reason(Weight.REFUSED, "user-space", what, ("the module", "the image"))
 
 
-def _of_modprobe(paths: Sequence[bytes], tree: Tree) -> Iterator[Reason]:
+def _of_modprobe(paths: Sequence[bytes], tree: FileTree) -> Iterator[Reason]:
     """Where modprobe looks for modules, it finds those that its list has."""
     directories: dict[bytes, list[bytes]] = {}
     for path in paths:

@@ -14,7 +14,7 @@ _MOST_LINKS: Final = 40
 """As many as Linux follows (path_resolution(7))."""
 
 
-class Tree(ABC):
+class FileTree(ABC):
     """Paths are relative to the tree's root. Symbolic links are followed, and absolute ones begin at that root."""
 
     @abstractmethod
@@ -72,7 +72,7 @@ class Tree(ABC):
         return b"/".join(done)
 
 
-class Directory(Tree):
+class Directory(FileTree):
     """A directory of this machine's. What its user may not read is not there."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:

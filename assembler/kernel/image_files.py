@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from assembler.kernel.file_tree import Tree, mapped
+from assembler.kernel.file_tree import FileTree, mapped
 from assembler.layer.entry import hidden_by
 from assembler.layer.read_tar import read_tar
 from assembler.model.node import Kind
@@ -31,7 +31,7 @@ class _File:
     place: tuple[int, int] | None = None
 
 
-class ImageFiles(Tree):
+class ImageFiles(FileTree):
     """Filled layer by layer, the lowest first. Bytes that are kept go to the file ``sink``."""
 
     def __init__(self, sink: BinaryIO) -> None:
@@ -122,7 +122,7 @@ def _join(directory: bytes, name: bytes) -> bytes:
     return directory + b"/" + name if directory else name
 
 
-def walk(tree: Tree, top: bytes, depth: int) -> Iterator[bytes]:
+def walk(tree: FileTree, top: bytes, depth: int) -> Iterator[bytes]:
     """Every path below ``top`` that is no directory, and no deeper than ``depth`` directories."""
     found = tree.resolve(top)
     for name in sorted(tree.children(found)) if found is not None else ():

@@ -14,7 +14,7 @@ from assembler.model.node import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.kernel.file_tree import Tree
+    from assembler.kernel.file_tree import FileTree
     from assembler.kernel.kernel import Kernel
     from assembler.kernel.verdict import Reason, Verdict
 
@@ -43,7 +43,7 @@ class ImageModules:
         return [module for module in self.modules if module.release == release or module.name not in made]
 
 
-def modules_of(tree: Tree, paths: Sequence[bytes]) -> ImageModules:
+def modules_of(tree: FileTree, paths: Sequence[bytes]) -> ImageModules:
     """What the files at ``paths`` of an image's ``tree`` are."""
     found = {path: data for path in paths if (data := tree.read(path)) is not None}
     modules = [read_module(shown(path), data) for path, data in found.items()]
@@ -59,7 +59,7 @@ def _as_told(modules: Sequence[Module], loaders: Sequence[Loader]) -> list[Modul
     return [*told, *(module for module in modules if module.name not in names)]
 
 
-def _reads(tree: Tree, paths: Sequence[bytes]) -> frozenset[str] | None:
+def _reads(tree: FileTree, paths: Sequence[bytes]) -> frozenset[str] | None:
     if any(map(tree.has_file, _KMOD)):
         return KMOD
     above = {directory for path in paths for directory in directories_above(path)}

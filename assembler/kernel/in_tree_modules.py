@@ -13,7 +13,7 @@ from assembler.kernel.symbols import Export, Symbols, module_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from assembler.kernel.file_tree import Tree
+    from assembler.kernel.file_tree import FileTree
 
 PARENTS: Final = (b"lib/modules", b"usr/lib/modules")
 
@@ -21,7 +21,7 @@ PARENTS: Final = (b"lib/modules", b"usr/lib/modules")
 class Shipped:
     """The exports of a kernel and of its modules. A module is read when it is asked for."""
 
-    def __init__(self, built_in: Symbols, tree: Tree, files: dict[str, bytes]) -> None:
+    def __init__(self, built_in: Symbols, tree: FileTree, files: dict[str, bytes]) -> None:
         self._built_in = built_in
         self._tree = tree
         self._files = files
@@ -66,7 +66,7 @@ def _exports_something(data: memoryview) -> bool:
                for section in elf.sections)  # fmt: skip
 
 
-def find_releases(tree: Tree) -> list[tuple[str, bytes]]:
+def find_releases(tree: FileTree) -> list[tuple[str, bytes]]:
     """Every release that ``tree`` has modules for, and the directory where they are."""
     found: dict[str, bytes] = {}
     for parent in PARENTS:
@@ -77,7 +77,7 @@ def find_releases(tree: Tree) -> list[tuple[str, bytes]]:
     return list(found.items())
 
 
-def read_shipped(tree: Tree, directory: bytes, name: str, built_in: Symbols | None) -> Kernel:
+def read_shipped(tree: FileTree, directory: bytes, name: str, built_in: Symbols | None) -> Kernel:
     """What the modules below ``directory`` tell. ``built_in`` are the kernel's own exports, if anybody knows them:
     without these a symbol that no module has is not known to be missing."""
     files = {module_name(path.decode("utf-8", "replace")): path for path in _modules(tree, directory)}
@@ -96,7 +96,7 @@ def read_shipped(tree: Tree, directory: bytes, name: str, built_in: Symbols | No
     )
 
 
-def _modules(tree: Tree, directory: bytes) -> Iterator[bytes]:
+def _modules(tree: FileTree, directory: bytes) -> Iterator[bytes]:
     top = tree.resolve(directory + b"/kernel")
     pending = [] if top is None else [top]
     while pending:
@@ -109,7 +109,7 @@ def _modules(tree: Tree, directory: bytes) -> Iterator[bytes]:
                 pending.append(path)
 
 
-def _first_whole(tree: Tree, files: Iterable[bytes]) -> Module | None:
+def _first_whole(tree: FileTree, files: Iterable[bytes]) -> Module | None:
     for file in files:
         data = tree.read(file)
         found = read_module("", data) if data is not None else None

@@ -9,9 +9,9 @@ from assembler.kernel.kernel import Kernel, known, machine_of
 from assembler.kernel.symbols import Listed, read_symvers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from assembler.kernel.file_tree import Tree
+    from assembler.kernel.file_tree import FileTree
 
 SYMVERS: Final = b"Module.symvers"
 _CONFIGS: Final = (b".config", b"include/config/auto.conf")
@@ -22,16 +22,16 @@ _RELEASE_DIRECTORIES: Final = (b"lib/modules", b"usr/lib/modules")
 _OPTION: Final = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
 
 
-def find_headers(tree: Tree) -> list[bytes]:
-    """The directories of ``tree`` that are a kernel's headers, links resolved: itself, below /usr/src, or where
-    /lib/modules/RELEASE/build leads."""
-    places = [b"", *(b"%s/%s" % (parent, name) for parent in _PARENTS for name in tree.names(parent))]
+def find_headers(tree: FileTree, also: Iterable[bytes] = ()) -> list[bytes]:
+    """The directories of ``tree`` that are a kernel's headers, links resolved: itself, below /usr/src, where
+    /lib/modules/RELEASE/build leads, or one of ``also``."""
+    places = [b"", *also, *(b"%s/%s" % (parent, name) for parent in _PARENTS for name in tree.names(parent))]
     places += [b"%s/%s/build" % (parent, name) for parent in _RELEASE_DIRECTORIES for name in tree.names(parent)]
     found = dict.fromkeys(tree.resolve(place) for place in places)
     return [place for place in found if place is not None and _release(tree, place)]
 
 
-def read_headers(tree: Tree, at: bytes, name: str) -> Kernel:
+def read_headers(tree: FileTree, at: bytes, name: str) -> Kernel:
     """What the headers in the directory ``at`` tell. ``name`` is what people call them."""
     config = next((text for file in _CONFIGS if (text := tree.text(b"%s/%s" % (at, file)))), None)
     options = None if config is None else read_config(config)
@@ -91,7 +91,7 @@ def _arch_words(config: Mapping[str, str]) -> tuple[str, ...] | None:
     return None
 
 
-def _release(tree: Tree, at: bytes) -> str:
+def _release(tree: FileTree, at: bytes) -> str:
     for file in _RELEASES:
         text = tree.text(b"%s/%s" % (at, file))
         if text:

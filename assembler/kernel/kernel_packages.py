@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from assembler.atomic_files import spool
 from assembler.errors import FileError, ImageError
-from assembler.kernel.file_tree import Tree, mapped
+from assembler.kernel.file_tree import FileTree, mapped
 from assembler.kernel.rpm import plain_stream, read_rpm
 from assembler.layer.read_tar import read_tar
 from assembler.model.node import Kind
@@ -29,7 +29,7 @@ Content = tuple[bytes, Kind, bytes, "Iterable[bytes]"]
 """A member: its path, its kind, where a symbolic link leads, and the pieces of a regular file."""
 
 
-class Packed(Tree):
+class Packed(FileTree):
     """The files of a package, in one file of this machine's."""
 
     def __init__(self, file: str) -> None:
@@ -77,7 +77,7 @@ def is_package(path: Path) -> bool:
 
 
 @contextmanager
-def open_package(path: Path, directory: Path) -> Iterator[Tree]:
+def open_package(path: Path, directory: Path) -> Iterator[FileTree]:
     """The files of the package, which take room in ``directory`` for as long as the context lives.
 
     ImageError for what is no such package, or damaged.

@@ -12,7 +12,7 @@ from assembler.kernel.symbols import module_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from assembler.kernel.file_tree import Tree
+    from assembler.kernel.file_tree import FileTree
 
 CONFIG: Final = b"modules.conf"
 _ASSIGNMENT: Final = re.compile(r"""^\s*(\w+)=('([^']*)'|"([^"$`]*)"|([^\s'"$`]*))\s*(?:#.*)?$""", re.MULTILINE)
@@ -28,7 +28,7 @@ class Loader:
     firmware: bytes
 
 
-def find_loaders(tree: Tree, modules: Iterable[bytes]) -> list[Loader]:
+def find_loaders(tree: FileTree, modules: Iterable[bytes]) -> list[Loader]:
     """The configurations in the directories above ``modules``."""
     above = dict.fromkeys(directory for path in modules for directory in directories_above(path))
     found = []

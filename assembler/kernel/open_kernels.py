@@ -20,7 +20,7 @@ from assembler.kernel.vmlinux import read_vmlinux, release_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from assembler.kernel.file_tree import Tree
+    from assembler.kernel.file_tree import FileTree
 
 _HINT: Final = (
     "Name a .deb or .rpm of kernel headers or of a kernel, a directory with what is in one, a vmlinuz, or running."
@@ -50,19 +50,19 @@ def open_kernels(what: str, directory: Path) -> Iterator[list[Kernel]]:
         raise UsageError(f"there is nothing at {what} that tells of a kernel", hint=_HINT)
 
 
-def running_kernel(tree: Tree) -> Kernel:
+def running_kernel(tree: FileTree) -> Kernel:
     """The kernel of this machine, whose root ``tree`` is."""
     release = running_release()
     files = [one for one in witnesses(tree, NAME) if one.release == release]
     return with_available(combined([read_running(tree, release), *files]))
 
 
-def witnesses(tree: Tree, name: str) -> list[Kernel]:
+def witnesses(tree: FileTree, name: str) -> list[Kernel]:
     """All that ``tree`` tells of kernels, of headers first."""
     return [*header_witnesses(tree, name), *_image_witnesses(tree, name)]
 
 
-def header_witnesses(tree: Tree, name: str) -> list[Kernel]:
+def header_witnesses(tree: FileTree, name: str) -> list[Kernel]:
     return [read_headers(tree, place, name if not place else place.rpartition(b"/")[2].decode("utf-8", "replace"))
             for place in find_headers(tree)]  # fmt: skip
 
@@ -74,7 +74,7 @@ def by_release(found: Sequence[Kernel], name: str | None = None) -> list[Kernel]
     return [replace(kernel, name=name if name and len(kernels) == 1 else kernel.release) for kernel in kernels]
 
 
-def _kernels(tree: Tree, name: str, what: str, release: str | None = None) -> list[Kernel]:
+def _kernels(tree: FileTree, name: str, what: str, release: str | None = None) -> list[Kernel]:
     found = by_release([one for one in witnesses(tree, name) if release in (None, one.release)], what)
     if not found:
         raise UsageError(f"{what} tells of no kernel: it has neither headers with a release nor a kernel", hint=_HINT)
@@ -89,7 +89,7 @@ def _root_of(path: Path) -> tuple[Path, str | None]:
     return path, None
 
 
-def _image_witnesses(tree: Tree, name: str) -> list[Kernel]:
+def _image_witnesses(tree: FileTree, name: str) -> list[Kernel]:
     """Of each kernel and its modules; .config lies beside it."""
     images = {one.release: one for one in _images(tree)}
     found = []
@@ -100,7 +100,7 @@ def _image_witnesses(tree: Tree, name: str) -> list[Kernel]:
     return [*found, *images.values(), *_configs(tree, name)]
 
 
-def _images(tree: Tree) -> Iterator[Kernel]:
+def _images(tree: FileTree) -> Iterator[Kernel]:
     places = [b"boot/" + one for one in tree.names(b"boot") if one.startswith(_VMLINUZ)]
     places += [directory + b"/vmlinuz" for _, directory in find_releases(tree)]
     seen = set()
@@ -115,7 +115,7 @@ def _images(tree: Tree) -> Iterator[Kernel]:
             continue  # its modules tell nevertheless
 
 
-def _configs(tree: Tree, name: str) -> Iterator[Kernel]:
+def _configs(tree: FileTree, name: str) -> Iterator[Kernel]:
     for file in tree.names(b"boot"):
         if file.startswith(b"config-") and (text := tree.text(b"boot/" + file)):
             release = file.removeprefix(b"config-").decode("utf-8", "replace")

@@ -14,7 +14,7 @@ from assembler.kernel.kernel_headers import make_vermagic, read_config
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from assembler.kernel.file_tree import Tree
+    from assembler.kernel.file_tree import FileTree
 
 NAME: Final = "running"
 
@@ -23,7 +23,7 @@ def running_release() -> str:
     return os.uname().release
 
 
-def read_running(tree: Tree, release: str) -> Kernel:
+def read_running(tree: FileTree, release: str) -> Kernel:
     """What the kernel says; ``tree`` is this machine's root."""
     config = _config(tree, release)
     options = None if config is None else read_config(config)
@@ -46,7 +46,7 @@ def with_available(kernel: Kernel) -> Kernel:
     return replace(kernel, host=replace(kernel.host, available=available))
 
 
-def read_host(tree: Tree) -> Host:
+def read_host(tree: FileTree) -> Host:
     lockdown = re.search(r"\[(\w+)\]", tree.text(b"sys/kernel/security/lockdown") or "")
     enforce = (tree.text(b"sys/module/module/parameters/sig_enforce") or "").strip()
     modules = tree.text(b"proc/modules")
@@ -58,13 +58,13 @@ def read_host(tree: Tree) -> Host:
     )
 
 
-def _loaded(tree: Tree, lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+def _loaded(tree: FileTree, lines: Iterable[str]) -> Iterable[tuple[str, str]]:
     for line in lines:
         name = line.partition(" ")[0]
         yield name, (tree.text(b"sys/module/%s/version" % name.encode()) or "").strip()
 
 
-def _config(tree: Tree, release: str) -> str | None:
+def _config(tree: FileTree, release: str) -> str | None:
     packed = tree.read(b"proc/config.gz")
     if packed:
         try:

@@ -19,7 +19,7 @@ from assembler.recipe.problems import Problems
 from assembler.recipe.rows import Row, pairs
 from assembler.recipe.run import RunTable
 from assembler.recipe.table import Shorthand, Table
-from assembler.recipe.values import VARIABLE, Glob, ImageReference, Name, Onto, Size, absolute_glob, fail
+from assembler.recipe.values import VARIABLE, Glob, ImageReference, KernelName, Name, Onto, Size, absolute_glob, fail
 
 _WILDCARDS: Final = frozenset("*?[")
 _CODECS: Final = ({"type": "string", "enum": list(CODECS)}, VARIABLE)
@@ -71,6 +71,10 @@ class ImageTable(RunTable):
         default=[], description="Nothing but this leaves the container; empty means everything. Globs, or tables with "
         "path and optional.")
     annotations: dict[str, str] = Field(default={}, description="The manifest's annotations.")
+    kernels: list[KernelName] | None = Field(
+        default=None, description="The kernels that must take the image's modules: releases whose headers are in the "
+        "container, absolute paths of headers there, or packages, directories and vmlinuz beside the recipe that begin "
+        "with ./; by default those whose headers are in the container and that the modules were compiled for.")
     compression: Annotated[CompressionTable, Shorthand(_codec_alone, _CODECS)] = Field(
         default_factory=CompressionTable, description='"zstd", "gzip", "none", or a table with codec and level.')
     max_size: Size | None = Field(
@@ -99,6 +103,8 @@ class Image:
     ``imgasm copy`` takes it, with an absolute path: ``oci:/DIR:NAME``.
     ``keep`` is empty or the globs of what may leave the container; each must match something there, but for those that
     are ``optional`` as well.
+    ``kernels`` must take its modules: a release, an absolute path in the container, or a path of this machine's. None:
+    whichever the container has the headers of.
     """
 
     name: str
@@ -110,6 +116,7 @@ class Image:
     compression: Compression = field(default_factory=Compression)
     budget: Budget = field(default_factory=Budget)
     annotations: dict[str, str] = field(default_factory=dict)
+    kernels: tuple[str | Path, ...] | None = None
 
 
 def check(tables: Sequence[ImageTable], scratch: Sequence[str], problems: Problems) -> None:
@@ -156,7 +163,12 @@ def resolve(table: ImageTable, folder: Path) -> Image:
         config=run.resolve(table),
         compression=table.compression.into(Compression),
         budget=budgets.resolve(table.budget, table.max_size, folder),
+        kernels=None if table.kernels is None else tuple(_kernel(text, folder) for text in table.kernels),
     )
+
+
+def _kernel(text: str, folder: Path) -> str | Path:
+    return (folder / text).resolve() if text.startswith(("./", "../")) else text
 
 
 def rows(image: Image) -> Iterator[Row]:
@@ -167,6 +179,7 @@ def rows(image: Image) -> Iterator[Row]:
     yield "reference", image.reference or ""
     yield from run.rows(image.config)
     yield "annotations", pairs(image.annotations)
+    yield "kernels", " ".join(map(str, image.kernels)) if image.kernels else "none" if image.kernels == () else ""
 
 
 def _compression(compression: Compression) -> str:

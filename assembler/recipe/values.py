@@ -178,6 +178,9 @@ VariableName = Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "a variable's
 FileName = Annotated[str, _matching(r"(?!\.{1,2}$)[^/\0]+", "a file name: it may hold no slash")]
 Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "a sha256: 64 lower-case hex digits")]
 Signal = Annotated[str, _matching(r"SIG[A-Z][A-Z0-9+-]*|[0-9]+", "a signal; write it as SIGTERM or 15")]
+KernelName = Annotated[str, _matching(
+    r"\.{0,2}/[^\0]+|[A-Za-z0-9][A-Za-z0-9.+~_-]*",
+    "a kernel: its release, an absolute path in the container, or a path beside the recipe that begins with ./")]
 Owner = Annotated[str, _matching(r"[^:\s]+(?::[^:\s]+)?", 'an owner; write it as "1000", "app" or "app:users"')]
 ContainerPath = Annotated[str, AfterValidator(_container_path)]
 ScratchPath = Annotated[str, AfterValidator(_scratch_path)]

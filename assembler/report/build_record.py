@@ -17,6 +17,7 @@ from assembler.model.step_usage import StepUsage
 from assembler.report.dockerfile_cost import DockerfileCost, LastStage
 from assembler.report.file_table import FileTable
 from assembler.report.hints import Hint
+from assembler.report.kernel_verdicts import ImageVerdicts
 from assembler.report.record_part import RecordPart
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ class ImageReport(RecordPart):
     """Every file with content, for the reports that show each."""
     hints: tuple[Hint, ...] = ()
     """What the layer could still do without."""
+    verdicts: ImageVerdicts | None = None
+    """What kernels say to its modules; None for an image that has none."""
 
     @property
     def entries(self) -> int:

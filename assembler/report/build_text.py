@@ -144,6 +144,8 @@ def _sizes(image: ImageReport) -> Table:
     table.add_row("layer", f"{human(layer.compressed)} compressed{tar}")
     table.add_row("image", f"{human(image.compressed)} compressed{below if image.base else ', nothing below'}")
     table.add_row("entries", f"{image.entries}: {kinds}" if kinds else "none")
+    if image.verdicts is not None:
+        table.add_row("kernels", Text(printable(image.verdicts.summary), "red" if image.verdicts.is_refused else ""))
     if image.touched.files:
         left_out = f"{counted(image.touched.files, 'file')} of {human(image.touched.bytes)}: only their times changed"
         table.add_row("left out", left_out)

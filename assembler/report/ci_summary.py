@@ -25,6 +25,8 @@ def markdown(record: BuildRecord, violations: Sequence[Violation]) -> str:
     lines = [f"### {_escape(record.recipe.name)}{verdict}", ""]
     lines += ["| image | layer | unpacked | image | largest step |", "| --- | ---: | ---: | ---: | --- |"]
     lines += [_image_row(record, image) for image in record.images]
+    judged = ((image.name, image.verdicts.summary) for image in record.images if image.verdicts is not None)
+    lines += [f"\n{_escape(name)}: {_escape(summary)}" for name, summary in judged]
     for violation in violations:
         lines += ["", f"**{_escape(violation.sentence)}**", ""]
         lines += [f"- {_escape(culprit)}" for culprit in violation.culprits]

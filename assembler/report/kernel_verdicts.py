@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, computed_field
 
-from assembler.report.record_part import RecordPart
+from assembler.report.record_part import RecordPart, counted
 
 _OutcomeName = Literal["loads", "refused", "unknown"]
 
@@ -33,10 +33,12 @@ class ModuleVerdict(RecordPart):
 
 
 class KernelVerdict(RecordPart):
-    """``kernel`` is what it was called, ``origins`` say what told each fact about it."""
+    """``kernel`` is what it was called, ``origins`` say what told each fact about it. An image is refused by those
+    that it ``is_required`` to fit; others are asked because they are there."""
 
     kernel: str
     release: str
+    is_required: bool = True
     origins: dict[str, str] = Field(default_factory=dict)
     modules: tuple[ModuleVerdict, ...] = ()
 
@@ -64,6 +66,24 @@ class ImageVerdicts(RecordPart):
             return ()
         return tuple(kernel.release for kernel in self.kernels if kernel.outcome == "loads")
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def is_refused(self) -> bool:
+        return any(reason.weight == "refused" for reason in self.beside) or any(
+            kernel.outcome == "refused" for kernel in self.kernels if kernel.is_required
+        )
+
+    @property
+    def summary(self) -> str:
+        """For people, in a few words."""
+        if not self.kernels:
+            return f"{counted(self.modules, 'module')}, and no kernel was asked about them"
+        told = [f"load on {', '.join(self.fits)}"] if self.fits else []
+        for outcome, words in (("refused", "refused by"), ("unknown", "not known to load on")):
+            names = [kernel.release for kernel in self.kernels if kernel.outcome == outcome and kernel.is_required]
+            told += [f"{words} {', '.join(names)}"] if names else []
+        return f"{counted(self.modules, 'module')}: {'; '.join(told) or 'refused'}"
+
     def count(self, weight: str) -> int:
         """How many reasons of one weight there are."""
         of_modules = (verdict.reasons for kernel in self.kernels for verdict in kernel.modules)
@@ -87,6 +107,15 @@ class KernelsReport(RecordPart):
     kind: Literal["kernels"] = "kernels"
     findings: tuple[VerifyFinding, ...] = ()
     images: tuple[ImageVerdicts, ...] = ()
+
+
+def refusal_lines(image: ImageVerdicts) -> Iterator[str]:
+    """What stands against an image that is refused, and nothing else."""
+    yield from (f"{image.image}: {reason.what}" for reason in image.beside if reason.weight == "refused")
+    for kernel in image.kernels:
+        for verdict in kernel.modules:
+            if verdict.outcome == "refused" and kernel.is_required:
+                yield from _module_lines(verdict, kernel.release or kernel.kernel)
 
 
 def verdict_lines(image: ImageVerdicts) -> Iterator[str]:

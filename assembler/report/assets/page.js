@@ -12,6 +12,7 @@ function showImage(image) {
   drawTiles(record, image);
   drawDockerfile(record, image, palette);
   drawHints(image);
+  drawVerdicts(image);
   for (const id of ["layer", "files"]) byId(id).hidden = !image.table;
   if (!image.table) return;
   state.layer = new Layer(record, image, palette);
@@ -146,7 +147,7 @@ async function start() {
   drawBroken(record);
   drawDiscarded(record);
   if (record.images.length) showImage(record.images[0]);
-  else for (const id of ["layer", "files", "dockerfile", "hinted"]) byId(id).hidden = true;
+  else for (const id of ["layer", "files", "dockerfile", "hinted", "judged"]) byId(id).hidden = true;
   document.body.dataset.ready = "true";
 }
 

@@ -104,3 +104,17 @@ function drawHints(image) {
     hint.compressed === null ? "" : human(hint.compressed), printable(hint.examples[0] ?? ""),
   ]));
 }
+
+/** What kernels say to the image's modules: one row for each module and kernel, and what is wrong beside them. */
+function drawVerdicts({verdicts}) {
+  byId("judged").hidden = !verdicts;
+  if (!verdicts) return;
+  byId("fits").textContent = verdicts.fits.length
+    ? `All modules load on ${verdicts.fits.map((release) => printable(release)).join(", ")}.` : "";
+  const beside = verdicts.beside.map((reason) => [printable(verdicts.image), "", reason.weight, printable(reason.what)]);
+  const rows = verdicts.kernels.flatMap((kernel) => kernel.modules.map((verdict) => [
+    printable(verdict.path), printable(kernel.release || kernel.kernel), verdict.outcome,
+    verdict.reasons.filter(({weight}) => weight !== "note").map(({what}) => printable(what)).join("; "),
+  ]));
+  fill(byId("kernels"), [["module"], ["kernel"], ["verdict"], ["why"]], [...beside, ...rows]);
+}
