@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from assembler.changeset.tree import EmptyTree
+from assembler.changeset.unpulled_tree import UnpulledTree
 from assembler.commands.captured_files import CapturedFiles, WithLayer
 from assembler.commands.kernel_verdicts import verdicts
 from assembler.errors import ModulesRefused, RecipeError
@@ -46,7 +48,7 @@ def judge_image(
     entries = result.changeset.entries
     if not any(MODULE.search(path) or LIBRARY.search(path) for path in entries.sources()):
         return None
-    below = CapturedFiles(capture.base if onto is None else onto)
+    below = CapturedFiles(_known_below(capture, onto))
     files = WithLayer(entries, below)
     own = [entry.path for entry in entries if entry.node is not None and MODULE.search(entry.path)]
     older = [path for top in _BELOW for path in walk(below, top, _DEPTH) if MODULE.search(path)]
@@ -62,6 +64,13 @@ def judge_image(
         found = _without_obligation(found, {module.release for module in modules.modules})
     lost = tuple(_lost_signatures(modules, paths, capture))
     return found.model_copy(update={"beside": (*found.beside, *lost)})
+
+
+def _known_below(capture: Capture, onto: Tree | None) -> Tree:
+    """Of a base that was not pulled nothing is read for this."""
+    if onto is None:
+        return capture.base
+    return EmptyTree() if isinstance(onto, UnpulledTree) else onto
 
 
 def _kernels(image: Image, container: FileTree, cache: Path, stack: ExitStack) -> list[Kernel]:
