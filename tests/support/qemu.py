@@ -29,10 +29,12 @@ class Kernel:
 
 
 def kernel_package(release: str, directory: Path) -> Kernel:
-    """Debian's own kernel, unpacked and not installed."""
-    subprocess.run(["apt-get", "download", "-qq", f"linux-image-{release}"], cwd=directory, check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    (package,) = directory.glob(f"linux-image-{release}_*.deb")
+    """A kernel of Debian 12, unpacked and not installed, whichever release this machine is of."""
+    fetched = directory / "fetched"
+    fetch = f'cd "$1" && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get download -qq linux-image-{release}'
+    subprocess.run(["mmdebstrap", "--quiet", "--variant=extract", f"--extract-hook={fetch}", "bookworm", fetched],
+                   check=True, stdin=subprocess.DEVNULL)  # fmt: skip
+    (package,) = fetched.glob(f"linux-image-{release}_*.deb")
     root = directory / "kernel"
     subprocess.run(["dpkg", "-x", str(package), str(root)], check=True)
     subprocess.run(["depmod", "-b", str(root), release], check=True)
