@@ -89,8 +89,9 @@ class RecipeChoice:
 
     def open(self) -> Recipe:
         from assembler.commands.open_recipe import open_recipe
+        from assembler.recipe.load import MOST_BYTES
 
-        content = sys.stdin.buffer.read() if self.recipe == _STANDARD_INPUT else None
+        content = sys.stdin.buffer.read(MOST_BYTES + 1) if self.recipe == _STANDARD_INPUT else None
         return open_recipe(self.recipe, given_values(self.settings, self.from_environment, self.from_files), content)
 
 

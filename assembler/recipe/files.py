@@ -117,6 +117,8 @@ def resolve(table: FileTable, number: int, folder: Path, problems: Problems) -> 
         origin = _beside(folder, table.from_)
         if origin.is_dir():
             return _folder(path, origin, table)
+        if origin.exists() and not origin.is_file():
+            raise ValueError("it is neither a file nor a directory")
         with origin.open("rb"):  # what can't be read is told now, not when a container runs
             return File(path, origin, table.mode or _FILE, table.owner)
     except (OSError, ValueError) as error:

@@ -17,11 +17,17 @@ from assembler.recipe.problems import Problems, quoted
 from assembler.recipe.recipe import STANDARD_INPUT, Recipe, check, headers, resolve
 from assembler.recipe.table import Given
 from assembler.recipe.validate import validate
-from assembler.recipe.variables import Variables, closest, substitute, undefined, unused
+from assembler.recipe.variables import Variables, closest, expanded_size, substitute, undefined, unused
 from assembler.recipe.variables import resolve as resolve_variables
 from assembler.recipe.vars import declare
 
 _NUMBER: Final = re.compile(r"[0-9]+")
+
+MOST_BYTES: Final = 1 << 20
+_MOST_EXPANDED: Final = 16 << 20
+_DEPTH: Final = 20
+_CHAIN: Final = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]{0,99}"|'[^'\n]{0,99}')[ \t]*\.[ \t]*){100}""")
+"""A dotted key such as none has: tomllib takes a time for it that grows with the square of its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,13 @@ def from_tree(
 
 def _read(origin: Origin) -> str:
     try:
-        content = origin.path.read_bytes() if origin.content is None else origin.content
+        content = origin.content
+        if content is None:
+            with origin.path.open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise RecipeError(f"{origin.name} is no recipe: it has more than {MOST_BYTES} bytes",
+                              hint="Large files are for [[file]] and [[source]], which name them.")
         return content.decode()
     except OSError as error:
         raise RecipeError(f"the recipe {origin.name} can't be read: {error.strerror}") from error
@@ -91,14 +103,36 @@ def _read(origin: Origin) -> str:
 
 
 def _parsed(origin: Origin, text: str) -> Parsed:
+    _refuse_depth(origin, _CHAIN.search(text) is not None)
     try:
-        return Parsed(origin, tomllib.loads(text), text)
+        tree = tomllib.loads(text)
+        _refuse_depth(origin, _is_deep(tree))
+        return Parsed(origin, tree, text)
+    except RecursionError:
+        _refuse_depth(origin, True)
+        raise
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(
             f"{origin.name} is not valid TOML",
             problems=[_syntax_error(origin, text.replace("\r\n", "\n"), str(error))],
             hint="Scripts read best between ''' and ''': nothing between them is special to TOML.",
         ) from error
+    except ValueError as error:  # integers of thousands of digits
+        raise RecipeError(f"{origin.name} is no recipe: {error}") from error
+
+
+def _refuse_depth(origin: Origin, is_deep: bool) -> None:
+    if is_deep:
+        raise RecipeError(f"{origin.name} is no recipe: tables or lists are nested more than {_DEPTH} deep")
+
+
+def _is_deep(tree: object) -> bool:
+    level = [tree]
+    for _ in range(_DEPTH):
+        inner = [value.values() if isinstance(value, dict) else value for value in level
+                 if isinstance(value, dict | list)]
+        level = [value for values in inner for value in values]
+    return any(isinstance(value, dict | list) for value in level)
 
 
 def _syntax_error(origin: Origin, text: str, told: str) -> Problem:
@@ -125,6 +159,9 @@ def _replace_variables(
         if name not in mistyped:
             problems.add(("vars", name), f"nothing in the recipe uses {{{{ {name} }}}}; remove it", of_key=True)
     variables = resolve_variables(declared.texts, problems, declared.secret)
+    if (size := expanded_size(rest, variables.values)) > _MOST_EXPANDED:
+        raise RecipeError(f"the recipe would have {size} characters with its variables in it; "
+                          f"at most {_MOST_EXPANDED} are taken")
     secrecy.check_references(rest, variables.secret, problems)
     replaced = substitute(rest, variables, problems)
     secrecy.check_values(replaced, declared.secrets, problems)

@@ -18,6 +18,7 @@ from typing import Any, Final
 from assembler.recipe.positions import Location
 from assembler.recipe.problems import Problems
 
+_MOST: Final = 1 << 20
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _TOKEN: Final = re.compile(rf"\\\{{\{{|\{{\{{\s*({_NAME})\s*(?:\|\s*({_NAME})\s*)?\}}\}}|\{{\{{")
 
@@ -131,10 +132,26 @@ def resolve(declared: Mapping[str, str], problems: Problems, secrets: Mapping[st
     secret = set(secrets)
     for name in TopologicalSorter({name: graph[name] - broken for name in graph.keys() - broken}).static_order():
         if graph[name] <= values.keys():
+            if _size(declared[name], values) > _MOST:
+                problems.add(("vars", name), f"becomes longer than {_MOST} characters with the variables in it")
+                continue
             values[name] = secrets.get(name, expand(declared[name], values))
             secret |= {name} if graph[name] & secret else set()
     in_order = {name: values[name] for name in declared if name in values}
     return Variables(in_order, frozenset(declared.keys() - values.keys()), frozenset(secret))
+
+
+def _size(text: str, values: Mapping[str, str]) -> int:
+    """At least what ``text`` has when its references are replaced."""
+    return len(text) + sum(len(values.get(match[1] or "", "")) for match in _TOKEN.finditer(text))
+
+
+def expanded_size(tree: Any, values: Mapping[str, str]) -> int:
+    """The same for all texts of a TOML tree."""
+    if isinstance(tree, str):
+        return _size(tree, values)
+    children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return sum(expanded_size(child, values) for child in children)
 
 
 def _cycles(graph: Mapping[str, set[str]]) -> Iterator[list[str]]:
