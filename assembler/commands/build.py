@@ -15,10 +15,10 @@ from assembler.commands.timestamps import with_timestamps
 from assembler.commands.unchanged import former_build, stands
 from assembler.commands.write_images import write_images
 from assembler.commands.write_record import Outcome, engine_name, keep_record, make_record
-from assembler.errors import UsageError, masked
+from assembler.errors import RecipeError, UsageError, masked
 from assembler.image.layout import Layout
 from assembler.image.layout_cache import LayoutCache
-from assembler.recipe.lint import warnings
+from assembler.recipe.lint import stand_ins, warnings
 from assembler.report.build_text import idle_rules
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def build(recipe: Recipe, output: Path, world: World, options: BuildOptions) -> 
     mask = recipe.secrets.mask
     with masked(mask):
         _refuse_contradictions(recipe, options)
+        _refuse_stand_ins(recipe)
         recipe = with_timestamps(recipe, world.settings.source_date_epoch(), options.created, world.clock.wall())
         engine = world.engine(options.engine) if needs_engine(recipe) else None
         return _build(Job(recipe, engine, output, world.masked(mask), options))
@@ -65,6 +66,13 @@ def _refuse_contradictions(recipe: Recipe, options: BuildOptions) -> None:
     if idle and not recipe.steps:
         raise UsageError(f"{' and '.join(idle)}: a recipe without steps is built without a container",
                          hint="Leave the option out.")
+
+
+def _refuse_stand_ins(recipe: Recipe) -> None:
+    """RecipeError before anything is fetched or run."""
+    if found := stand_ins(recipe):
+        raise RecipeError(f"{', '.join(found)} {'is a stand-in' if len(found) == 1 else 'are stand-ins'}",
+                          hint="Put the real file in its place, as its first lines and the recipe's say.")  # fmt: skip
 
 
 def _build(job: Job) -> BuildRecord:

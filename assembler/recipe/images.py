@@ -154,7 +154,12 @@ def _growth_has_a_baseline(number: int, image: ImageTable, problems: Problems) -
                      "reference, or growth a baseline")  # fmt: skip
 
 
-def resolve(table: ImageTable, folder: Path) -> Image:
+def resolve(table: ImageTable, number: int, folder: Path, problems: Problems) -> Image:
+    """Looks whether the kernels are there that ``table`` names beside the recipe."""
+    kernels = None if table.kernels is None else tuple(_kernel(text, folder) for text in table.kernels)
+    for position, kernel in enumerate(kernels or ()):
+        if isinstance(kernel, Path) and not kernel.exists():
+            problems.add(("image", number, "kernels", position), f"there is nothing at {kernel}")
     return table.into(
         Image,
         onto=Place.beside(table.onto, folder),
@@ -163,7 +168,7 @@ def resolve(table: ImageTable, folder: Path) -> Image:
         config=run.resolve(table),
         compression=table.compression.into(Compression),
         budget=budgets.resolve(table.budget, table.max_size, folder),
-        kernels=None if table.kernels is None else tuple(_kernel(text, folder) for text in table.kernels),
+        kernels=kernels,
     )
 
 

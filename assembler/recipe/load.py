@@ -19,7 +19,7 @@ from assembler.recipe.table import Given
 from assembler.recipe.validate import validate
 from assembler.recipe.variables import Variables, closest, expanded_size, substitute, undefined, unused
 from assembler.recipe.variables import resolve as resolve_variables
-from assembler.recipe.vars import declare
+from assembler.recipe.vars import check_words, declare
 
 _NUMBER: Final = re.compile(r"[0-9]+")
 
@@ -162,6 +162,7 @@ def _replace_variables(
     if (size := expanded_size(rest, variables.values)) > _MOST_EXPANDED:
         raise RecipeError(f"the recipe would have {size} characters with its variables in it; "
                           f"at most {_MOST_EXPANDED} are taken")
+    check_words(table, variables.values, given, problems)
     secrecy.check_references(rest, variables.secret, problems)
     replaced = substitute(rest, variables, problems)
     secrecy.check_values(replaced, declared.secrets, problems)

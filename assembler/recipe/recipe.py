@@ -113,7 +113,7 @@ def resolve(document: Document, file: Path, given: Given, problems: Problems) ->
         files=tuple(files.resolve(one, number, given.folder, problems) for number, one in enumerate(document.file)),
         steps=tuple(steps.resolve(one, document.container.shell) for one in document.step),
         prune=prune.resolve(document.prune),
-        images=tuple(images.resolve(one, given.folder) for one in document.image),
+        images=tuple(images.resolve(one, number, given.folder, problems) for number, one in enumerate(document.image)),
     )
 
 

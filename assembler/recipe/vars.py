@@ -23,10 +23,16 @@ class VariableTable(Table):
         default=False, description="Its value comes from --set-env, --set-file or --set, and is never shown, stored or "
         "recorded.")
 
+    words: list[str] | None = Field(
+        default=None, description="What the value may consist of: some of these words, in this order. A word that is "
+        "none of them is told before anything runs.")
+
     @model_validator(mode="after")
     def _one_origin(self) -> VariableTable:
         if self.secret == (self.value is not None):
             fail("needs either a value or secret = true: a secret's value is never in the recipe")
+        if self.secret and self.words is not None:
+            fail("has words, which would be shown of a secret")
         return self
 
 
@@ -74,3 +80,18 @@ def _secret(name: str, given: Mapping[str, str], problems: Problems) -> str:
     else:
         return value
     return HIDDEN
+
+
+def check_words(table: Any, values: Mapping[str, str], given: Mapping[str, str], problems: Problems) -> None:
+    """Values that may consist of nothing but certain words, in a certain order: modules before they are compiled."""
+    for name, kind in table.items() if isinstance(table, dict) else ():
+        words = kind.get("words") if isinstance(kind, dict) else None
+        if not isinstance(words, list) or name not in values:
+            continue
+        at = ("--set", name) if name in given else ("vars", name)
+        value = values[name].split()
+        for word in dict.fromkeys(word for word in value if word not in words):
+            problems.add(at, f'"{word}" is none of the words that it may have{suggestion(word, words)}', part=word)
+        ordered = sorted((word for word in value if word in words), key=words.index)
+        if ordered != [word for word in value if word in words]:
+            problems.add(at, f"the words have an order: {' '.join(ordered)}")
