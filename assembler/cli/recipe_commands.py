@@ -161,7 +161,10 @@ def recipes(
     ] = Path(),
     as_json: shared_options.Json = False,
 ) -> None:
-    """List the recipes that come with imgasm, or copy some, to build them or to begin with."""
+    """List the recipes that come with imgasm, or copy some, to build them or to begin with.
+
+    The name modules stands for the loader that goes into images of kernel modules: imgasm recipes modules.
+    """
     from assembler.commands.recipes import copy_examples, examples
 
     if names:
@@ -174,7 +177,7 @@ def recipes(
         return
     width = max(len(each.name) for each in found)
     emit("\n".join(f"{each.name:{width}}  {each.title}" for each in found))
-    Terminal().say("imgasm recipes NAME copies one here")
+    Terminal().say("imgasm recipes NAME copies one here; imgasm recipes modules copies the loader of kernel modules")
 
 
 def schema(

@@ -17,11 +17,14 @@ from assembler.errors import UsageError
 
 _PACKAGE: Final = Path(__file__).parents[1]
 _SCHEMA: Final = "recipe.schema.json"
+_LOADER: Final = "modules"
+"""The folder of what goes into images of kernel modules: their loader, and what installs it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """``title`` is the first sentence of the recipe's own introduction; ``files`` are relative to its folder."""
+    """``title`` is the first sentence of the recipe's own introduction; ``files`` are relative to its folder, the first
+    is what the example is about."""
 
     name: str
     title: str
@@ -36,9 +39,10 @@ def examples() -> list[Example]:
 def copy_examples(names: Iterable[str], to: Path) -> list[Path]:
     """Copies recipes and what they name into the directory ``to``, and returns the recipes' new paths.
 
-    Raises UsageError for an unknown name, and when a file would replace another one with other contents.
+    Besides recipes, ``modules`` is known: the loader of kernel modules, for recipes of one's own. Raises UsageError for
+    an unknown name, and when a file would replace another one with other contents.
     """
-    known = {example.name: example for example in examples()}
+    known = {example.name: example for example in (*examples(), _loader())}
     chosen = []
     for name in names:
         if name.removesuffix(".toml") not in known:
@@ -51,7 +55,7 @@ def copy_examples(names: Iterable[str], to: Path) -> list[Path]:
     for file in files:
         (to / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(_folder() / file, to / file)
-    return [to / f"{example.name}.toml" for example in chosen]
+    return [to / example.files[0] for example in chosen]
 
 
 def _folder() -> Path:
@@ -65,6 +69,11 @@ def _example(path: Path) -> Example:
     beside = (file.relative_to(path.parent) for file in sorted(path.parent.rglob("*")) if file.is_file())
     named = [file for file in beside if str(file) in strings]
     return Example(path.stem, _title(text), (Path(path.name), Path(_SCHEMA), *named))
+
+
+def _loader() -> Example:
+    files = sorted(file.relative_to(_folder()) for file in (_folder() / _LOADER).iterdir())
+    return Example(_LOADER, "The loader of kernel modules", (Path(_LOADER, "load"), *files))
 
 
 def _title(text: str) -> str:

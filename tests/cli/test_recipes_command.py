@@ -36,7 +36,7 @@ def test_a_copied_recipe_has_all_that_it_needs(tmp_path: Path) -> None:
 
 def test_what_is_copied_is_what_is_in_the_repository(tmp_path: Path) -> None:
     names = [path.stem for path in RECIPES.glob("*.toml")]
-    assert imgasm("recipes", *names, "--to", "all", cwd=tmp_path).returncode == 0
+    assert imgasm("recipes", *names, "modules", "--to", "all", cwd=tmp_path).returncode == 0
 
     def contents(folder: Path) -> dict[str, bytes]:
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -55,7 +55,14 @@ def test_a_file_of_ones_own_is_never_replaced(tmp_path: Path) -> None:
     assert not (tmp_path / "pytorch-gpu.toml").exists()
 
 
-@pytest.mark.parametrize("name", ["helo", "../hello", "", "nvidia/load"])
+def test_the_loader_can_be_had_without_a_recipe(tmp_path: Path) -> None:
+    assert imgasm("recipes", "modules", cwd=tmp_path).stdout == "modules/load\n"
+    usage = subprocess.run(["modules/load", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert usage.startswith("usage: load ")
+    assert "imgasm recipes modules" in imgasm("recipes", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize("name", ["helo", "../hello", "", "modules/load"])
 def test_an_unknown_recipe_is_a_usage_error(tmp_path: Path, name: str) -> None:
     done = imgasm("recipes", name, cwd=tmp_path)
     assert done.returncode == 2

@@ -29,10 +29,10 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistr
     directory = tmp_path_factory.mktemp("images")
     with debian_registry(tmp_path_factory.mktemp("registry")) as registry:
         layout = Layout.create(directory / "images")
-        conf = f"kernel='{os.uname().release}'\nfolder=/opt/nvidia\nmodules=\nneeds=\n"
+        conf = f"kernels='{os.uname().release}'\nfolder=/opt/nvidia\nmodules=\nneeds=\n"
         modules = rootfs({
             "opt": None, "opt/nvidia": None, "opt/nvidia/busybox": BUSYBOX.read_bytes(),
-            "opt/nvidia/load": (FOLDER / "nvidia" / "load").read_bytes(),
+            "opt/nvidia/load": (FOLDER / "modules" / "load").read_bytes(),
             "opt/nvidia/modules.conf": conf.encode(),
         })  # fmt: skip
         write_image(layout, f"{registry.host}/nvidia-modules:535-here", modules)
