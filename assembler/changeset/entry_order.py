@@ -95,8 +95,8 @@ class Entries(Sequence[Entry]):
         content = self._final.content(self._targets.source_of(path))
         if content is None:
             raise ChangesetError(
-                f"the content of {shown(path)} is not there any more",
-                hint="Something still writes in the container: end what the steps left running.",
+                f"the content of {shown(path)} is gone",
+                hint="A process in the container still writes: end what the steps left running.",
             )
         return Entry(path, node, None, content)
 

@@ -171,7 +171,7 @@ class OverlayTree(Tree):
         return None
 
     def _stack(self, path: bytes) -> tuple[tuple[int, bytes], ...]:
-        """The real directories that are merged at ``path``, topmost first; empty when it is no directory."""
+        """The real directories that are merged at ``path``, topmost first; empty when it is not a directory."""
         known = self._stacks.get(path)
         if known is not None:
             return known

@@ -109,7 +109,7 @@ class _Prover:
             else:
                 self._take_entry(member)
         if reader.hidden:
-            self.wrong[b""].append("the layer has data behind its end")
+            self.wrong[b""].append("the layer has data after its end")
         if reader.trailing or reader.end_blocks != 2:
             self.wrong[b""].append("the layer ends in something else than two blocks of zeros")
         for path in (*self.first, *self.whiteouts):
@@ -152,7 +152,7 @@ class _Prover:
         self.names[self.first[path]] |= {path, self.first[path]}
         expected = self._expected(path)
         if target not in self.first:
-            self.wrong[path].append(f"it is a link to {shown(target)}, which does not stand before it in the layer")
+            self.wrong[path].append(f"it is a link to {shown(target)}, which does not come before it in the layer")
         elif expected is None:
             self.wrong[path].append("the layer has a link for it that the image should not have")
         elif (member.mode, member.uid, member.gid, member.mtime) != (

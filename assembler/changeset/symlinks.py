@@ -24,7 +24,7 @@ _MOST: Final = 40
 def directory_at(path: bytes, tree: Tree) -> bytes | None:
     """Where the directory ``path`` is once every link in it is followed; it need not be there yet.
 
-    None where something else than a directory is in its place. ChangesetError for links that lead in a circle.
+    None where something else than a directory is in its place. ChangesetError for links that form a circle.
     """
     found = place_of(path, tree)
     node = tree.node(found) if found else None
@@ -34,7 +34,7 @@ def directory_at(path: bytes, tree: Tree) -> bytes | None:
 def place_of(path: bytes, tree: Tree) -> bytes | None:
     """Where ``path`` is once every link in it is followed, the last part too; it need not be there yet.
 
-    None where something on the way is no directory. ChangesetError for links that lead in a circle.
+    None where something on the way is not a directory. ChangesetError for links that form a circle.
     """
     current, followed = b"", 0
     ahead = path.split(b"/")[::-1]
@@ -47,8 +47,8 @@ def place_of(path: bytes, tree: Tree) -> bytes | None:
             node = tree.node(here)
             if node is not None and node.kind is Kind.SYMLINK:
                 if followed == _MOST:
-                    raise ChangesetError(f"the symbolic links at {shown(path)} lead in a circle",
-                                         hint="Name a path without them, or let a step put the links right.")
+                    raise ChangesetError(f"the symbolic links at {shown(path)} form a circle",
+                                         hint="Name a path without them, or correct the links in a step.")
                 followed += 1
                 ahead += node.target.split(b"/")[::-1]
                 current = b"" if node.target.startswith(b"/") else current

@@ -91,8 +91,8 @@ class TarTree(Tree):
             self.fetch(frozenset(name for path in lacking for name in self.peers(path)))
             if changed := sorted(path for path in lacking if path not in self._contents):
                 raise ChangesetError(
-                    f"{shown(changed[0])} is not what it was any more when its content was read",
-                    hint="Something still writes in the container: end what the steps left running.",
+                    f"{shown(changed[0])} changed while its content was read",
+                    hint="A process in the container still writes: end what the steps left running.",
                 )
 
     def content_digest(self, path: bytes) -> bytes | None:
@@ -212,7 +212,7 @@ class TarTree(Tree):
 
     def _link(self, path: bytes, target: bytes) -> None:
         if target == path or target not in self._nodes:
-            raise ImageError(f"the archive links {shown(path)} to {shown(target)}, which does not stand before it")
+            raise ImageError(f"the archive links {shown(path)} to {shown(target)}, which does not come before it")
         self._nodes[target] = self._nodes[target]._replace(linked=True)
         self._put(path, self._nodes[target])
         self._first[path] = self._first.get(target, target)

@@ -43,7 +43,7 @@ class Tree(ABC):
 
     @abstractmethod
     def names(self, path: bytes) -> Iterable[bytes]:
-        """Base names in the directory ``path``; nothing when it is no directory."""
+        """Base names in the directory ``path``; nothing when it is not a directory."""
 
     @abstractmethod
     def peers(self, path: bytes) -> frozenset[bytes]:

@@ -70,7 +70,7 @@ def _why(rule: Rule, prune: Rules, pruned: bytes | None, stub: bytes | None, cap
     try:
         place = directory_at(literal_head(rule.pattern), capture.final)
     except ChangesetError:
-        return "goes through symbolic links that lead in a circle"
+        return "goes through symbolic links that form a circle"
     if place is not None and any(place == mount or place.startswith(mount + b"/") for mount in capture.mounts):
         return f"matches nothing: {shown(place)} is on a volume or mount, and nothing there reaches a layer"
     return f"matches nothing in the container{_instead(rule.pattern, capture.final)}"

@@ -26,7 +26,7 @@ Assemble container images without Dockerfiles: all steps in one container, one m
 
     imgasm push                 put that build into its registry
 
-Exit codes: 0 done, 1 a fault of imgasm, 2 usage, 3 recipe, 4 source, 5 engine, 6 a step failed, 7 changeset, 8 image,
+Exit codes: 0 done, 1 a bug in imgasm, 2 usage, 3 recipe, 4 source, 5 engine, 6 a step failed, 7 changeset, 8 image,
 9 registry, 10 budget exceeded, 11 a file or standard output can't be read or written, 12 a kernel refuses modules,
 130 interrupted, 143 terminated (128 and the signal's number).
 """

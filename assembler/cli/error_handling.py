@@ -93,7 +93,7 @@ def _fault(error: BaseException) -> ImgasmError:
     from assembler.version import __version__
 
     return ImgasmError(
-        f"this is a fault of imgasm {__version__}, not yours: {type(error).__name__}: {error}",
+        f"this is a bug in imgasm {__version__}: {type(error).__name__}: {error}",
         detail="".join(traceback.format_exception(error)),
         hint="Please report it with the lines above and the command.",
     )

@@ -37,32 +37,32 @@ class Pushing:
     tag: Annotated[
         list[str] | None,
         typer.Option("--tag", metavar="TAG",
-                     help="One more tag for the image, besides its reference's. Can be repeated."),
+                     help="Another tag for the image, beside the one in its reference. Can be repeated."),
     ] = None  # fmt: skip
     index: Annotated[
         str | None,
-        typer.Option(metavar="REFERENCE", help="Push all images into one repository, an index over them under this."),
+        typer.Option(metavar="REFERENCE", help="Push all images into one repository, with an index of this name."),
     ] = None
     compression: Annotated[
         shared_options.CodecName | None,
-        typer.Option(help="Convert the layers that are here on the way. The layout stays what it is."),
+        typer.Option(help="Convert local layers while pushing. The layout is not changed."),
     ] = None
     docker: Annotated[
         bool, typer.Option("--docker", help="Push Docker's own manifest (v2, schema 2) with gzip layers.")
     ] = False
     copy_base_layers: shared_options.CopyBaseLayers = False
     over_budget: Annotated[
-        bool, typer.Option("--over-budget", help="Push although the build broke a budget.")
+        bool, typer.Option("--over-budget", help="Push even if the build is over a budget.")
     ] = False
     chunk_size: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Send blobs in pieces of this size (16MB); by default each in one."),
+        typer.Option(metavar="SIZE", help="Send blobs in chunks of this size (16MB). By default each is sent whole."),
     ] = None
 
     def piece(self) -> int | None:
         size = budget_options.parse("--chunk-size", self.chunk_size)
         if size is not None and size < 1:
-            raise UsageError("--chunk-size: a piece must have at least one byte")
+            raise UsageError("--chunk-size must be at least one byte")
         return size
 
 
@@ -73,7 +73,7 @@ class Copying:
     image: shared_options.ImageName = None
     platform: Annotated[
         str | None,
-        typer.Option(metavar="OS/ARCH", help="One image of an index. By default an index is copied whole."),
+        typer.Option(metavar="OS/ARCH", help="Copy one image of an index. By default all are copied."),
     ] = None
     copy_base_layers: shared_options.CopyBaseLayers = False
 
@@ -87,7 +87,7 @@ class Checking:
     ] = False
     platform: Annotated[
         str | None,
-        typer.Option(metavar="OS/ARCH", help="One image of an index in a registry. By default all of them."),
+        typer.Option(metavar="OS/ARCH", help="Check one image of an index in a registry. By default all."),
     ] = None
     kernels: Annotated[
         list[str] | None,
@@ -215,8 +215,8 @@ def verify(
 
 
 def copy(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Where an image is.")],
-    target: Annotated[str, typer.Argument(metavar="DST", help="Where it shall be.")],
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Where the image is.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="Where to copy it.")],
     copying: Copying,
     connection: RegistryOptions,
     printing: Printing,

@@ -35,7 +35,7 @@ def begin(recipe: str, progress: Progress) -> str:
     except (OSError, ImgasmError) as error:
         told = error.message if isinstance(error, ImgasmError) else error.strerror
         progress.warn(f"this build can't be noted as the last one in this directory: {told}; "
-                      "name it to push, load, verify and size-report")
+                      "push, load, verify and size-report need its name")
     return build
 
 
@@ -62,13 +62,13 @@ def last_build(progress: Progress) -> Path:
     recipe, output = note.get("recipe", "?"), note.get("output")
     if not isinstance(output, str):
         raise UsageError(
-            f"The last build in this directory, of {recipe}, did not succeed, so nothing is taken.",
+            f"The last build in this directory, of {recipe}, did not succeed, so there is nothing to use.",
             hint=f"It failed, was interrupted, or still runs. {_NAME_ONE}, or build again.",
         )
     if not Path(output).is_dir():
-        raise UsageError(f"The last build in this directory, {output}, is not there any more.",
+        raise UsageError(f"The last build in this directory, {output}, is gone.",
                          hint=f"{_NAME_ONE}, or build again.")
-    progress.say(f"taking the last build in this directory: {output} (of {recipe})")
+    progress.say(f"using the last build in this directory: {output} (of {recipe})")
     return Path(output)
 
 

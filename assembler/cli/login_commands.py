@@ -34,7 +34,7 @@ class User:
     """Who logs in, and where that is kept."""
 
     username: Annotated[
-        str | None, typer.Option("-u", "--username", help="Asked for on the terminal when it is not given.")
+        str | None, typer.Option("-u", "--username", help="By default imgasm asks on the terminal.")
     ] = None
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input, without its line end.")
@@ -72,7 +72,7 @@ def logout(registry: _Registry, authfile: _File = None) -> None:
 
     host = host_of(registry)
     known = use.logout(host, _vault(authfile))
-    emit(f"the credentials of {host} are removed" if known else f"no credentials of {host} were known")
+    emit(f"the credentials for {host} are removed" if known else f"there were no credentials for {host}")
 
 
 def _settings(transport: Transport) -> ConnectionSettings:

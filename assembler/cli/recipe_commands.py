@@ -39,19 +39,20 @@ class Making:
     ] = None
     engine: shared_options.EngineOption = None
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Run every step, although nothing changed since a former build.")
+        bool, typer.Option("--no-cache", help="Run every step, even if nothing changed since the last build.")
     ] = False
     keep_container: Annotated[
-        bool, typer.Option("--keep-container", help="Leave the container for a look inside; imgasm clean removes it.")
+        bool, typer.Option("--keep-container", help="Keep the container to look inside; imgasm clean removes it.")
     ] = False
     capture: Annotated[
-        WayName, typer.Option(help="How the container's files are read: in place (overlay) or out of two exports.")
+        WayName, typer.Option(help="How to read the container's files: in place (overlay) or by comparing exports.")
     ] = WayName.auto
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Make or pull the base anew although it is in the cache.")
+        bool, typer.Option("--refresh", help="Make or pull the base again, even if it is in the cache.")
     ] = False
     inspect_base: Annotated[
-        bool, typer.Option("--inspect-base", help="Read the layers of a base in a registry, to leave out what it has.")
+        bool,
+        typer.Option("--inspect-base", help="Read the layers of a base in a registry, to leave out what it has."),
     ] = False
     prove: Annotated[
         bool,
@@ -72,7 +73,7 @@ class Making:
     platform: Annotated[
         str | None,
         typer.Option("--platform", metavar="OS/ARCH",
-                     help="What a build without steps is for: a base for another one is refused."),
+                     help="The platform of a build without steps. A base for another one is refused."),
     ] = None  # fmt: skip
 
     def build_options(self, build: str) -> BuildOptions:
@@ -154,7 +155,7 @@ def lock(recipe: RecipeChoice, as_json: shared_options.Json = False) -> None:
 def recipes(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME", help="Copy these, with the files that they name."),
+        typer.Argument(metavar="NAME", help="Copy these recipes, with the files that they use."),
     ] = None,
     to: Annotated[
         Path, typer.Option(metavar="DIR", file_okay=False, help="The directory to copy into.", show_default="here")
@@ -206,18 +207,18 @@ def schema(
 def clean(
     layouts: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[DIR]...", help="Layouts to take blobs out of that no image in them needs any more.",
+        typer.Argument(metavar="[DIR]...", help="Layouts to remove blobs from that no image in them needs.",
                        exists=True, file_okay=False),
     ] = None,
     engine: shared_options.EngineOption = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Also what another machine's imgasm made in the engine and may still use.")
+        bool, typer.Option("--all", help="Also remove from the engine what another machine may still use.")
     ] = False,
     as_json: shared_options.Json = False,
 ) -> None:
     """Remove what killed builds left: in the cache, and in the engine containers and volumes whose imgasm is gone.
 
-    With names of layouts, only these are cleaned, of what former builds into them left. What may still be in use stays.
+    With names of layouts, only these are cleaned: of blobs that former builds left. What may be in use stays.
     """
     from assembler.commands.clean import clean_cache, clean_engine, clean_layouts
 
@@ -229,4 +230,4 @@ def clean(
         if as_json:
             emit_json(json.dumps(removed))
         else:
-            emit("\n".join(removed) or "nothing was left behind")
+            emit("\n".join(removed) or "nothing to remove")

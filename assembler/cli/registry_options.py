@@ -27,18 +27,18 @@ class Transport:
 
     plain_http: Annotated[
         bool | None,
-        typer.Option("--plain-http/--tls", help="Without TLS. Loopback registries are spoken to that way anyway."),
+        typer.Option("--plain-http/--tls", help="Connect without TLS, the default for loopback addresses."),
     ] = None
     ca_file: Annotated[
-        Path | None, _pem("--ca-file", "PEM file of an authority to trust beside the system's.")
+        Path | None, _pem("--ca-file", "A PEM file with an authority to trust, beside the system's.")
     ] = None
     cert: Annotated[Path | None, _pem("--cert", "The client's certificate (PEM).")] = None
     key: Annotated[Path | None, _pem("--key", "The client's key (PEM), unless --cert holds it too.")] = None
 
     retry_for: Annotated[
         str,
-        typer.Option(metavar="TIME", help="How long to try again, in all pauses together, while a server is busy or "
-                     "fails: 90s, 10m; 0s for one try."),
+        typer.Option(metavar="TIME", help="How long to try again while a server is busy or fails: 90s, 10m; 0s for one "
+                     "try. The pauses count, not the requests."),
     ] = "2m"  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ class Transport:
             raise UsageError("--key needs --cert: a key alone identifies nobody", hint="Give the certificate, too.")
         if self.plain_http and (self.ca_file or self.cert):
             raise UsageError("--ca-file and --cert are for TLS, which --plain-http switches off",
-                             hint="Leave out one or the other.")
+                             hint="Leave one of them out.")
 
     def settings(self, authfile: Path | None = None) -> WorldSettings:
         from assembler.registry.connection_settings import Tls

@@ -29,11 +29,11 @@ def _file(option: str, what: str) -> object:
 class ReportOptions:
     """Which of them are wanted. Without ``as_json`` and ``markdown`` a table is printed."""
 
-    html: Annotated[Path | None, _file("--html", "Write the report as one page that needs no network.")] = None
+    html: Annotated[Path | None, _file("--html", "Write the report as one HTML page that works offline.")] = None
     svg: Annotated[
         Path | None, _file("--svg", "Write the timeline and the first image's treemap as a picture.")
     ] = None
-    junit: Annotated[Path | None, _file("--junit", "Write the budgets' verdicts as JUnit XML.")] = None
+    junit: Annotated[Path | None, _file("--junit", "Write the results of the budgets as JUnit XML.")] = None
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a summary in Markdown, for CI systems.")] = False
     as_json: Json = False
 

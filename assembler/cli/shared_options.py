@@ -55,7 +55,7 @@ ImageName = Annotated[
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print warnings and errors only.")]
 CopyBaseLayers = Annotated[
     bool,
-    typer.Option("--copy-base-layers", help="Get a base's layers that are not here, however large, from its registry."),
+    typer.Option("--copy-base-layers", help="Download the base's layers that are not here, however large."),
 ]
 
 
@@ -68,17 +68,17 @@ class RecipeChoice:
     ]
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Give a variable of the recipe another value."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Set a variable of the recipe."),
     ] = None
     from_environment: Annotated[
         list[str] | None,
-        typer.Option("--set-env", metavar="NAME[=VARIABLE]", help="Give a variable of the recipe the value of an "
-                     "environment variable, by default of the same name. Unlike --set it shows no secret to others."),
+        typer.Option("--set-env", metavar="NAME[=VARIABLE]", help="Set a variable of the recipe from an environment "
+                     "variable, by default of the same name. Unlike --set, this shows no secret to other users."),
     ] = None  # fmt: skip
     from_files: Annotated[
         list[str] | None,
-        typer.Option("--set-file", metavar="NAME=FILE", help="Give a variable of the recipe what is in a file, without "
-                     "its last line end."),
+        typer.Option("--set-file", metavar="NAME=FILE", help="Set a variable of the recipe to the contents of a file, "
+                     "without its last line end."),
     ] = None  # fmt: skip
 
     def __post_init__(self) -> None:

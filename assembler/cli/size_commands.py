@@ -35,7 +35,7 @@ class Reading:
 
     image: shared_options.ImageName = None
     deep: Annotated[
-        bool, typer.Option("--deep", help="Read an image's layers in a registry too, keeping none of them.")
+        bool, typer.Option("--deep", help="Read the layers of an image in a registry, too. None is kept.")
     ] = False
     platform: Annotated[
         str | None,
@@ -50,7 +50,7 @@ class Reading:
         from assembler.report.build_records import is_build
 
         if self.platform and all(is_build(Path(what)) for what in whats):
-            raise UsageError(f"--platform chooses from an index, and {' and '.join(whats)} holds a build's report",
+            raise UsageError(f"--platform chooses from an index, but {' and '.join(whats)} holds a build's report",
                              hint="Leave it out, or write oci: before the build's directory.")
 
 
@@ -96,7 +96,7 @@ def size_report(
 
 def compare(
     before: Annotated[str, typer.Argument(metavar="BEFORE", help=f"{WHAT}.")],
-    after: Annotated[str, typer.Argument(metavar="AFTER", help="The same.")],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="What to compare it with.")],
     reading: Reading,
     connection: RegistryOptions,
     as_json: shared_options.Json = False,
@@ -125,7 +125,8 @@ def _table(report: LayersReport) -> Callable[[int, bool], str]:
 
 def _refuse_unread(report: LayersReport, limits: BudgetOptions) -> None:
     if report.contents is None and limits.budget().needs_contents:
-        raise UsageError("Only the manifest was read, which does not tell what the budget limits", hint="Add --deep.")
+        raise UsageError("The budget limits something that the manifest does not tell",
+                         hint="Add --deep to read the layers.")  # fmt: skip
 
 
 def _held_against(record: BuildRecord, limits: BudgetOptions, world: World, platform: Platform) -> BuildRecord:
@@ -139,7 +140,7 @@ def _held_against(record: BuildRecord, limits: BudgetOptions, world: World, plat
     for image in record.images if baseline is not None else ():
         known = find_baseline(_where(baseline or ""), image.name, world, platform)
         if known is None:
-            raise UsageError(f"There is nothing at --baseline {baseline}", hint="Is it spelled right?")
+            raise UsageError(f"There is nothing at --baseline {baseline}", hint="Check the spelling.")
         found[image.name] = known
     return check_budgets(record, {image.name: budget for image in record.images}, found)
 
@@ -149,5 +150,5 @@ def _where(baseline: str) -> Place:
 
     place = Place.parse(baseline)
     if place.store not in (Store.LAYOUT, Store.REGISTRY) and Path(baseline).name != "imgasm.json":
-        raise UsageError(f"--baseline {baseline}: only a build, a layout or a reference can be one")
+        raise UsageError(f"--baseline {baseline} is not a build, a layout or a reference")
     return place

@@ -195,7 +195,7 @@ class Bases:
         except RegistryError as error:
             if self._engine is None or self._engine.images.find(text) is None:
                 raise
-            self._progress.warn(f"{error.message}; {self._engine.name} has an image of that name, which is taken")
+            self._progress.warn(f"{error.message}; {self._engine.name} has an image of that name, and imgasm uses that")
             return self._from_engine(text, self._engine, codec)
 
     def _of_environment(self, text: str, engine: Engine, codec: str) -> HeldImage:

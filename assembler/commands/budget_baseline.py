@@ -30,7 +30,8 @@ def find_baselines(images: Iterable[Image], world: World, platform: Platform) ->
         if baseline is not None:
             found[image.name] = baseline
         elif growth:
-            world.progress.warn(f"image {image.name}: nothing is at {where} yet, so its growth has no limit this time")
+            world.progress.warn(f"image {image.name}: there is nothing at {where} yet, "
+                                "so its growth has no limit this time")
     return found
 
 

@@ -64,7 +64,7 @@ def _refuse_contradictions(recipe: Recipe, options: BuildOptions) -> None:
     given = (("--keep-container", options.keep_container), ("--capture", options.way != "auto"))
     idle = [name for name, is_given in given if is_given]
     if idle and not recipe.steps:
-        raise UsageError(f"{' and '.join(idle)}: a recipe without steps is built without a container",
+        raise UsageError(f"{' and '.join(idle)}: a recipe without steps needs no container",
                          hint="Leave the option out.")
 
 

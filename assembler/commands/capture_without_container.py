@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def capture_without_container(recipe: Recipe, bases: Bases, folder: Path) -> Iterator[Capture]:
     """The base's files and the recipe's own, as if a container had them. Contents spool to the directory ``folder``."""
     if recipe.sources:
-        raise RecipeError(f"{recipe.file} has a [[source]] and no [[step]] that could use it",
+        raise RecipeError(f"{recipe.file} has a [[source]], but no [[step]] that could use it",
                           hint="Sources are mounted while steps run; a [[file]] goes into the image by itself.")
     below = bases.open_layers(bases.whole(recipe.base))
     base = _read(below)

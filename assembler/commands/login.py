@@ -39,7 +39,7 @@ def login(
                 error.hint = "Nothing was stored. Check the user name and the password or token."
             raise
     if not checked:
-        progress.warn(f"{registry} lets in anybody at its base URL, so that the password could not be checked.")
+        progress.warn(f"{registry} lets in anyone at its base URL, so the password could not be checked.")
     return store(registry, credential, vault.file, vault.environment)
 
 

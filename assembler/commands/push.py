@@ -77,7 +77,7 @@ def _chosen(found: Found, wanted: Wanted, world: World) -> list[HeldImage]:
     alike = called(found.entries, own)
     if len({entry.digest for entry in alike}) != 1:
         return [found.one()]  # which says what there is to choose from
-    world.progress.say(f"of {len(images)} images, {own} is pushed, because {wanted.destination} is called so; "
+    world.progress.say(f"pushing {own}, one of {len(images)} images, because {wanted.destination} has its name; "
                        "--image chooses another")
     return [found.one(own)]
 

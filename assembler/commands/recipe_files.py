@@ -101,8 +101,8 @@ def opened(file: File) -> Iterator[BinaryIO]:
         with file.content.open("rb") as stream:
             yield stream
     except FileNotFoundError as error:
-        raise RecipeError(f"{file.content} is gone since the recipe was read",
-                          hint="Leave a recipe's folder alone while it is built.") from error
+        raise RecipeError(f"{file.content} was removed after the recipe was read",
+                          hint="Don't change the recipe's folder during a build.") from error
 
 
 def _relative(path: PurePosixPath) -> bytes:

@@ -46,12 +46,12 @@ def copy_examples(names: Iterable[str], to: Path) -> list[Path]:
     chosen = []
     for name in names:
         if name.removesuffix(".toml") not in known:
-            raise UsageError(f"No recipe {name} comes with imgasm", hint=f"There are: {', '.join(known)}.")
+            raise UsageError(f"There is no recipe {name}", hint=f"There are: {', '.join(known)}.")
         chosen.append(known[name.removesuffix(".toml")])
     files = sorted({file for example in chosen for file in example.files})
     for file in files:
         if (to / file).exists() and not filecmp.cmp(_folder() / file, to / file, shallow=False):
-            raise UsageError(f"{to / file} is there, with other contents", hint="Name another directory with --to.")
+            raise UsageError(f"{to / file} exists, with other contents", hint="Name another directory with --to.")
     for file in files:
         (to / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(_folder() / file, to / file)

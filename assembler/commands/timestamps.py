@@ -38,6 +38,6 @@ def _parsed(created: str | None) -> str | None:
 
 def _there(epoch: int | None) -> int:
     if epoch is None:
-        raise UsageError(f'created is "{EPOCH}", but there is none',
+        raise UsageError(f'created is "{EPOCH}", but that is not set',
                          hint=f"Set SOURCE_DATE_EPOCH in the environment, or {EPOCH} in the recipe.")
     return epoch

@@ -49,7 +49,7 @@ def verify_place(
         return Verified([], [judge_files(what, kernels)])
     place = Place.parse(what)
     if platform is not None and place.store is not Store.REGISTRY:
-        raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all is checked.")
+        raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all images are checked.")
     if place.store is Store.LAYOUT:
         check_presence(place)
         return _verified(Layout(place.path), name or place.name, world, kernels)
@@ -108,7 +108,7 @@ def refuse(what: str, findings: Sequence[Finding], *, strict: bool = False) -> N
         raise ImageError(
             f"{what} has {wrong} {'problem' if wrong == 1 else 'problems'}",
             detail="\n".join(map(line, findings)),
-            hint="Build or pull the image again; what is wrong is in the files, not in imgasm's reading of them.",
+            hint="Build or pull the image again: its files are wrong.",
         )
 
 

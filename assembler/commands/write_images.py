@@ -104,7 +104,7 @@ def check_keep(recipe: Recipe, capture: Capture, progress: Progress) -> None:
     if lines:
         pattern = "the pattern" if len(lines) == 1 else "each pattern"
         raise ChangesetError(
-            lines[0] if len(lines) == 1 else f"{len(lines)} patterns of keep have nothing to keep",
+            lines[0] if len(lines) == 1 else f"{len(lines)} patterns of keep match nothing",
             detail="\n".join(lines) if len(lines) > 1 else None,
             hint=f'Correct {pattern}, or write {{ path = "...", optional = true }} in keep for what may be missing.',
         )
@@ -209,14 +209,14 @@ def _check_unpulled(image: Image, result: Result, below: HeldImage, progress: Pr
     size = human(sum(descriptor.size for descriptor in below.far_layers))
     if gone:
         raise ChangesetError(
-            f"image {image.name!r}: {shown(gone[0])} was removed, and whether {below.name} has it can't be told "
+            f"image {image.name!r}: {shown(gone[0])} was removed, but imgasm can't know whether {below.name} has it "
             "without reading its layers",
-            hint=f"Say in keep what the image shall have, or read the {size} with --inspect-base.",
+            hint=f"List in keep what the image should have, or read the {size} with --inspect-base.",
         )
     roots = {entry.path.partition(b"/")[0] for entry in result.changeset.entries}
     progress.say(
         f"image {image.name}: {', '.join(map(shown, sorted(roots)))} is written with its directories as they are here, "
-        f"for {below.name} was not read; --inspect-base reads its {size}, and leaves out what it has already"
+        f"because {below.name} was not read; --inspect-base reads its {size}, and leaves out what it has already"
     )
 
 

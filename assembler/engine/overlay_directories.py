@@ -75,12 +75,12 @@ def locate(
 def _locate(pid: int, stores: Sequence[Path], told: Mapping[str, str]) -> OverlayDirs:
     mount = next((mount for mount in reversed(init_process.mounts_of(pid)) if mount.point == b"/"), None)
     if mount is None or mount.kind != "overlay":
-        raise _Lost(f"its / is no overlay but {mount.kind if mount else 'not shown'}")
+        raise _Lost(f"its / is not an overlay, but {mount.kind if mount else 'not shown'}")
     if init_process.shifts_owners(pid):
         raise _Lost("it runs in a user namespace, where files have other owners than here")
     root = init_process.engine_root(pid)
     if root is None:
-        raise _Lost("the engine is another user's: this needs root on its machine")
+        raise _Lost("the engine belongs to another user: this needs root on its machine")
     upper, lowers = layer_paths(mount.options)
     if all(path.isdigit() for path in lowers):
         lowers = _named(upper, lowers, told)
@@ -172,7 +172,7 @@ def _resolve(root: Path, path: bytes) -> bytes:
         if not os.path.islink(here):
             return init_process.plainest(here, path)
         path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(here)))
-    raise _Lost(f"{os.fsdecode(path)} is a link that leads nowhere")
+    raise _Lost(f"{os.fsdecode(path)} is a link to a path that does not exist")
 
 
 def _check(pid: int, directories: Sequence[bytes]) -> None:

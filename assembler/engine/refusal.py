@@ -15,13 +15,13 @@ from assembler.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NOT_ALLOWED: Final = ("This user may not use the engine's socket. Join its group (sudo usermod -aG docker $USER, then "
-                      "log in again), use sudo, or use rootless podman (--engine podman).")
+NOT_ALLOWED: Final = ("This user has no access to the engine's socket. Join its group (sudo usermod -aG docker $USER, "
+                      "then log in again), use sudo, or use rootless podman (--engine podman).")
 
 _REMEDIES: Final[tuple[tuple[str, str | None], ...]] = (
-    ("exec: \"/bin/sh\"", "The container is kept alive by /bin/sh; the base image has to have one."),
+    ("exec: \"/bin/sh\"", "The base image needs a /bin/sh, which keeps the container running."),
     ("unable to apply caps",
-     "This machine may not hand out every capability, so privileged containers can't start. Set privileged = false and "
+     "This machine can't grant every capability, so privileged containers can't start. Set privileged = false and "
      "name what the steps need in cap_add, or use podman with runc (scripts/with-engine sets that up)."),
     ("setrlimit",
      "The engine asks for higher limits than this user may set. Lower default_ulimits in podman's containers.conf, "
@@ -40,12 +40,12 @@ _REMEDIES: Final[tuple[tuple[str, str | None], ...]] = (
     ("permission denied", None),  # of a file, a device, a mount: whatever it is, a login does not help
     ("denied", "Check the image's name, and log in with the engine's own client: docker login, podman login."),
     ("no such host", "Check the registry's name, and the engine's network and DNS."),
-    ("no such image", "Pull it first, or check its name; the engine has no image that is called so."),
-    ("reference does not exist", "Pull it first, or check its name; the engine has no image that is called so."),
-    ("image not known", "Pull it first, or check its name; the engine has no image that is called so."),
+    ("no such image", "Pull it first, or check its name; the engine has no image of that name."),
+    ("reference does not exist", "Pull it first, or check its name; the engine has no image of that name."),
+    ("image not known", "Pull it first, or check its name; the engine has no image of that name."),
     ("empty export", "Docker can't save an image without layers; take it from a registry or a layout."),
     ("manifest unknown", "Check the image's tag or digest."),
-    ("not found", "Check the name; the engine knows nothing under it."),
+    ("not found", "Check the name: the engine does not know it."),
 )
 
 _ADVICE: Final = ("Run '", "Error: failed to start containers: ")

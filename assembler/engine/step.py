@@ -154,7 +154,8 @@ def script_line(argv: Sequence[str], tail: Sequence[str]) -> tuple[int, str] | N
 
 def timeout_failure(command: Command, tail: Sequence[str]) -> StepFailed:
     return StepFailed(
-        f"step {command.name!r} took longer than its timeout of {command.timeout:g} s; all it had started was killed",
+        f"step {command.name!r} took longer than its timeout of {command.timeout:g} s; "
+        "everything it had started was killed",
         hint="Raise the step's timeout, or find out what it waits for in its last lines.",
         detail="\n".join(list(tail)[-_SHOWN:]) or "(it printed nothing)",
     )
@@ -175,9 +176,9 @@ def _hint(status: int, trouble: str | None, tail: Sequence[str]) -> str:
                 'cap_add = ["MKNOD"] in [container]. '
                 "In a user namespace (rootless, userns-remap) nobody can make them.")
     if status == 128 + signal.SIGKILL and trouble is None:
-        return "Nearly always this is the kernel running out of memory: fewer parallel jobs need less (make -j2)."
+        return "Most likely the kernel ran out of memory: run fewer jobs in parallel (make -j2)."
     if status == 127:
         return "127 means that a command was not found: is its package installed, is it in PATH?"
     if status == 126:
         return "126 means that a file was found but can't be executed: its mode, its #! line, or its architecture."
-    return "The last lines of its output are above. --keep-container leaves the container for a look inside."
+    return "The last lines of its output are above. --keep-container keeps the container to look inside."

@@ -115,7 +115,7 @@ class ArchiveMembers:
             if name not in self._links:
                 return name
             name = self._links[name]
-        raise ImageError(f"{name[:200]!r} in the archive is a link to links without end", hint=HINT)
+        raise ImageError(f"{name[:200]!r} in the archive is a link in a circle of links", hint=HINT)
 
     def _take_file(self, member: Member, name: str) -> None:
         chunks, first = member.chunks(), b""
@@ -156,4 +156,4 @@ def _check_name(name: str, digest: Digest) -> None:
     """A file under blobs/ must be what its name says."""
     is_blob = posixpath.dirname(name) == posixpath.dirname(blob_path(digest))
     if is_blob and name != blob_path(digest):
-        raise ImageError(f"{name} in the archive is not what its name says: its bytes are {digest}", hint=HINT)
+        raise ImageError(f"{name} in the archive does not match its digest: its bytes are {digest}", hint=HINT)

@@ -60,10 +60,10 @@ class Inventory:
         if not os.path.lexists(blobs):
             self._note("error", "blobs", "is not there")
         elif blobs.is_symlink() or not blobs.is_dir():
-            self._note("error", "blobs", "is no directory")
+            self._note("error", "blobs", "is not a directory")
         for directory in self._files(blobs):
             if directory.is_symlink() or not directory.is_dir():
-                self._note("error", f"blobs/{directory.name}", "is no directory, so it holds no algorithm's blobs")
+                self._note("error", f"blobs/{directory.name}", "is not a directory, so it holds no algorithm's blobs")
             for path in self._files(directory):
                 self._blob(path)
 
@@ -79,7 +79,7 @@ class Inventory:
         try:
             digest = Digest.parse(f"{path.parent.name}:{path.name}")
         except ImageError:
-            self._note("error", where, "the name is no digest")
+            self._note("error", where, "the name is not a digest")
             return
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
@@ -94,7 +94,7 @@ class Inventory:
         if found == digest.hex:
             self._whole.add(digest)
         else:
-            self._note("error", where, "the bytes are not what the name says")
+            self._note("error", where, "the bytes do not match the digest in the name")
 
     def _hash(self, digest: Digest) -> str:
         sum_ = hashlib.new(digest.algorithm)
@@ -124,7 +124,7 @@ class Inventory:
         try:
             found = hashlib.new(descriptor.digest.algorithm, base64.b64decode(data, validate=True)).hexdigest()
         except ValueError:
-            self._note("error", where, f"the data inside the descriptor of {descriptor.digest} is no base64")
+            self._note("error", where, f"the data inside the descriptor of {descriptor.digest} is not base64")
             return
         if found != descriptor.digest.hex:
             self._note("error", where, f"the data inside the descriptor of {descriptor.digest} is something else")
@@ -136,7 +136,7 @@ class Inventory:
     def read(self, digest: Digest, cap: int) -> bytes:
         """A small blob's bytes. ImageError, also where it has more than ``cap`` bytes."""
         if self.sizes[digest] > cap:
-            raise ImageError(f"it has {self.sizes[digest]} bytes; at most {cap} are read")
+            raise ImageError(f"it has {self.sizes[digest]} bytes; imgasm reads at most {cap}")
         try:
             with self._store.open_blob(digest) as file:
                 return file.read(cap)

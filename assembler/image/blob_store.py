@@ -129,7 +129,7 @@ class BlobStore:
                              hint="Symbolic links inside a layout are not followed.") from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise ImageError(f"{self.root / name} is no regular file", hint="Copy or build the layout again.")
+            raise ImageError(f"{self.root / name} is not a regular file", hint="Copy or build the layout again.")
         return open(descriptor, "rb")
 
     def read_file(self, name: str, cap: int) -> bytes:
@@ -155,5 +155,5 @@ def check_bytes(descriptor: Descriptor, data: bytes) -> None:
     """ImageError unless ``data`` is what ``descriptor`` points to."""
     digest = descriptor.digest
     if len(data) != descriptor.size or hashlib.new(digest.algorithm, data).hexdigest() != digest.hex:
-        raise ImageError(f"the blob {digest} is not what its name says",
+        raise ImageError(f"the blob {digest} does not match its digest",
                          hint="It was damaged or changed; get the image again.")

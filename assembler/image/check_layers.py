@@ -69,9 +69,9 @@ def _check(file: Readable, blob: Descriptor, diff_id: Digest | None, below: Path
 def _packing(packed: Unpacked, where: str, findings: Findings) -> None:
     """What imgasm reads as gzip and zstd do, and engines do not, or what the digest should not depend on."""
     if packed.zeros:
-        findings.note("error", where, f"{packed.zeros} zeros behind the compressed data, which engines refuse")
+        findings.note("error", where, f"{packed.zeros} zeros after the compressed data, which engines refuse")
     if packed.starts_oddly:
-        findings.note("error", where, "a skippable frame comes first, so podman does not know it for zstd")
+        findings.note("error", where, "a skippable frame comes first, so podman does not recognize it as zstd")
     if packed.window > _WINDOW:
         findings.note("warning", where, f"its zstd window is {packed.window >> 20} MiB; 8 are what every reader takes")
     if packed.is_dated:

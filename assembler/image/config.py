@@ -80,6 +80,6 @@ def _padded(history: list[Json], layers: int) -> list[Json]:
         raise ImageError("the base's config has no list as its history", hint="Get the image again from its source.")
     missing = layers - count_layers(history)
     if missing < 0:
-        raise ImageError(f"the base's history speaks of {-missing} layers more than it has",
+        raise ImageError(f"the base's history lists {-missing} more layers than it has",
                          hint="Its config is wrong: ask who made the base, or use another.")
     return [*history, *(dict(_UNRECORDED) for _ in range(missing))]

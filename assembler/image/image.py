@@ -103,4 +103,4 @@ def descend(
         here = [child for child in children if is_here is None or is_here(child)] or children
         chosen = choose(here, platform)
         found = RawManifest(chosen, read(chosen))
-    raise ImageError("the image is an index of indexes of indexes", hint="Name one of its images by its digest.")
+    raise ImageError("the image's indexes are nested too deeply", hint="Name one of its images by its digest.")

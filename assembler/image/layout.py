@@ -70,7 +70,7 @@ class Layout(BlobStore):
     def _refuse_foreign(self) -> None:
         """ImageError for a directory that is no layout."""
         if any(not path.name.startswith(TEMPORARY) for path in self.root.iterdir()):
-            raise ImageError(f"{self.root} is a directory with other things in it, and no OCI layout",
+            raise ImageError(f"{self.root} is a directory with other files in it, not an OCI layout",
                              hint="Name an empty or a new directory.")
 
     @classmethod
@@ -78,13 +78,13 @@ class Layout(BlobStore):
         layout = cls(root)
         hint = "Name a directory with the files oci-layout and index.json in it."
         if not layout.is_file("oci-layout"):
-            raise ImageError(f"{root} is no OCI layout: it has no file oci-layout", hint=hint)
+            raise ImageError(f"{root} is not an OCI layout: it has no file oci-layout", hint=hint)
         version = strict_json.parse(layout.read_file("oci-layout", 4096), "oci-layout").get("imageLayoutVersion")
         if version != "1.0.0":
             raise ImageError(f"{root} is an OCI layout of version {version!r}",
                              hint="imgasm and containerd read 1.0.0.")
         if not layout.is_file("index.json"):
-            raise ImageError(f"{root} is no OCI layout: it has no file index.json", hint=hint)
+            raise ImageError(f"{root} is not an OCI layout: it has no file index.json", hint=hint)
         for directory in (root / "blobs", *(root / "blobs" / name for name in ("sha256", "sha512"))):
             if directory.is_symlink():
                 raise ImageError(f"{directory} is a symbolic link, which imgasm does not follow", hint=hint)

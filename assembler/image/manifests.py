@@ -72,7 +72,7 @@ class RawManifest:
 def closure(root: Descriptor, read: Read, depth: int = _DEPTH) -> Iterator[RawManifest]:
     """``root`` and all that it leads to, children before their index."""
     if not depth:
-        raise ImageError(f"{root.digest} stands in an index of indexes of indexes",
+        raise ImageError(f"{root.digest} is in an index that is nested too deeply",
                          hint="Name one of its images by its digest.")
     found = RawManifest(root, read(root))
     for child in found.children():

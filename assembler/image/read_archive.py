@@ -130,7 +130,7 @@ class _Archive:
             self._verbatim(descriptor)
             return descriptor
         if not depth:
-            raise ImageError(f"{descriptor.digest} stands in an index of indexes of indexes", hint=HINT)
+            raise ImageError(f"{descriptor.digest} is in an index that is nested too deeply", hint=HINT)
         found = RawManifest(descriptor, self._members.document(blob_path(descriptor.digest)))
         value = self._index(found, depth) if found.is_index else self._manifest(found)
         data = found.data if value == found.value else canonical_json(value)

@@ -57,6 +57,6 @@ def refuse_doubles(tar: Readable, name: str) -> None:
     for member in read_tar(tar):
         if member.path in seen:
             path = printable(member.path.decode(errors="replace"))
-            raise ImageError(f"/{path} stands twice in {name}, and engines refuse such a layer",
+            raise ImageError(f"/{path} is in {name} twice, and engines refuse such a layer",
                              hint="Unpack the tarball into an empty directory and pack that.")  # fmt: skip
         seen.add(member.path)

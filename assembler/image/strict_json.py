@@ -53,7 +53,8 @@ def descriptors(document: dict[str, Any], key: str) -> list[Descriptor]:
 def _parse_kind(data: bytes, media_type: str, kind: str, types: frozenset[str]) -> dict[str, Any]:
     document = parse(data, f"the {kind}")
     if document.get("schemaVersion") == 1 or media_type not in types:
-        raise ImageError(f"imgasm reads no {kind} of the type {media_type!r}", hint="Convert the image to OCI first.")
+        raise ImageError(f"imgasm can't read a {kind} of the type {media_type!r}",
+                         hint="Convert the image to OCI first.")  # fmt: skip
     if document.get("mediaType", media_type) != media_type:
         raise ImageError(f"the {kind} says it is {document['mediaType']!r}, its descriptor {media_type!r}", hint=_HINT)
     if document.get("schemaVersion") != 2:
@@ -77,9 +78,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+        raise ValueError(f"the key {twice!r} occurs twice in one object")
     return value
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -174,7 +174,7 @@ class _LayoutCheck:
             self._manifest(value, mention)
             return []
         if mention.depth >= _DEPTH:
-            self._note("error", blob_path(digest), "is an index of an index of an index, which imgasm does not read")
+            self._note("error", blob_path(digest), "is an index that is nested too deeply; imgasm does not read it")
         return [mention.to(entry) for entry in spec_models.descriptors(value.get("manifests")) if entry is not None]
 
     def _json(self, digest: Digest, cap: int, *, is_quiet: bool = False) -> Json | None:

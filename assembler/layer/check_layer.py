@@ -23,7 +23,7 @@ _OVERLAY: Final = (b"trusted.overlay.", b"user.overlay.")
 _SELINUX: Final = b"security.selinux"
 _CAPABILITY_SIZE: Final = 24
 """Bytes, the most that Linux takes (linux/capability.h): no more are remembered."""
-_NO_DIRECTORY: Final = "a path below something that is no directory; engines disagree"
+_NO_DIRECTORY: Final = "a path below something that is not a directory; engines disagree"
 
 
 def check_layer(stream: Readable, below: PathTree, where: str) -> list[Finding]:
@@ -82,16 +82,16 @@ class _LayerCheck:
     def _entry(self, member: Member, path: bytes) -> None:
         is_directory = member.kind is Kind.DIRECTORY
         if not path and not is_directory:
-            self._note("error", "the root is no directory", member.name)
+            self._note("error", "the root is not a directory", member.name)
             return
         node = self._layer.make(path)
         if node.is_directory is not None:
-            self._note("error", "a path stands in the layer twice", path)
+            self._note("error", "a path is in the layer twice", path)
         if node.holds and not is_directory:
             self._note("error", _NO_DIRECTORY, path)
             node.children.clear()
         elif node.holds and path and not _is_inherited(member):
-            self._note("warning", "a directory stands behind what is in it", path)
+            self._note("warning", "a directory comes after what is in it", path)
         if member.is_link:
             self._link(path, member.link)
         self._capability(member, path)
@@ -141,7 +141,7 @@ class _LayerCheck:
             self._note("error", "a whiteout that names nothing", path)
             return
         if hides in known:
-            self._note("error", "a path stands in the layer twice", path)
+            self._note("error", "a path is in the layer twice", path)
         known[hides] = None
         self._layer.keep(hides)
 
@@ -183,9 +183,9 @@ class _LayerCheck:
 
     def end(self, reader: Salvager) -> None:
         if reader.hidden:
-            self._note("error", "there are bytes behind the end of the archive")
+            self._note("error", "there are bytes after the end of the archive")
         elif reader.trailing:
-            self._note("warning", f"{reader.trailing} bytes of padding behind the two end blocks")
+            self._note("warning", f"{reader.trailing} bytes of padding after the two end blocks")
         elif reader.end_blocks < 2:
             self._note("warning", f"{reader.end_blocks} end blocks instead of two")
 
@@ -196,7 +196,7 @@ class _LayerCheck:
             if found is None or found.is_directory is None:
                 self._note("error", "a hard link to a path that is not in the layer", path)
             else:
-                self._note("error", "a hard link stands before its target", path)
+                self._note("error", "a hard link comes before its target", path)
         for path in self._whiteouts:
             if self._layer.find(path) is not None:
                 self._note("error", "a whiteout and an entry of the same path", path)

@@ -91,9 +91,9 @@ def count(records: Records, key: bytes, header: bytes) -> int:
     elif value.isdigit() and len(value) < 20:
         result = int(value)
     else:
-        raise damaged(f"{value[:40]!r} is no value for {key.decode()}")
+        raise damaged(f"{value[:40]!r} is not a value for {key.decode()}")
     if not 0 <= result <= _LARGEST:
-        raise damaged(f"{result} is no value for {key.decode()}")
+        raise damaged(f"{result} is not a value for {key.decode()}")
     return result
 
 
@@ -104,7 +104,7 @@ def seconds(records: Records, header: bytes) -> int:
         return number(header)
     match = _MTIME.fullmatch(value)
     if match is None:
-        raise damaged(f"{value[:40]!r} is no time")
+        raise damaged(f"{value[:40]!r} is not a time")
     sign, whole, fraction = match.groups()
     if not sign:
         return int(whole)

@@ -214,7 +214,7 @@ class _Chunks:
 
 
 def _changed(what: str) -> ChangesetError:
-    return ChangesetError(what, hint="Something still writes in the container: end what the steps left running.")
+    return ChangesetError(what, hint="A process in the container still writes: end what the steps left running.")
 
 
 class _Stage(Generic[T]):

@@ -52,9 +52,10 @@ class Reference:
         if not _DOMAIN.fullmatch(self.registry):
             raise UsageError(f"{text!r} names no valid registry host: {self.registry!r}", hint=hint)
         if len(self.repository) > 255 or not _REPOSITORY.fullmatch(self.repository):
-            raise UsageError(f"{text!r} is no image reference: {self.repository!r} is no repository name", hint=hint)
+            raise UsageError(f"{text!r} is not an image reference: {self.repository!r} is not a repository name",
+                             hint=hint)  # fmt: skip
         if self.tag is not None and not _TAG.fullmatch(self.tag):
-            raise UsageError(f"{text!r} is no image reference: {self.tag!r} is no tag", hint=hint)
+            raise UsageError(f"{text!r} is not an image reference: {self.tag!r} is not a tag", hint=hint)
 
     @property
     def name(self) -> str:

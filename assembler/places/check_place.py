@@ -39,7 +39,7 @@ def _check_directory(path: Path) -> None:
         raise UsageError(f"There is nothing at {path}", hint=KINDS)
     if not path.is_dir():
         raise UsageError(f"{path} is a file, not a layout's directory",
-                         hint=f"An archive is named without `oci:`, or as oci-archive:{path}.")
+                         hint=f"Name an archive without `oci:`, or as oci-archive:{path}.")
 
 
 def _check_file(path: Path) -> None:
@@ -57,7 +57,7 @@ def _check_file(path: Path) -> None:
     if not head:
         raise ImageError(f"{path} is empty", hint="Make or fetch the archive again.")
     if not head.translate(None, _TEXT):
-        raise ImageError(f"{path} is a text, not an archive", hint=KINDS)
+        raise ImageError(f"{path} is a text file, not an archive", hint=KINDS)
 
 
 def _is_part(path: Path, layout: Path) -> bool:

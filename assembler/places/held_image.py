@@ -105,7 +105,7 @@ class HeldImage:
         if self.known is not None:
             return self.known
         if self.root.is_index:
-            raise ImageError(f"{self.place} is an index of images, and no single image",
+            raise ImageError(f"{self.place} is an index of images, not a single image",
                              hint="Choose one of its images with --platform, or by its digest.")
         refuse_artifact(self.root)
         return image_of(self.root, self._small(self.root.config))
@@ -242,8 +242,8 @@ class HeldImage:
         if far and not (copy_far or self.sources):
             places = ", ".join(origin.name for origin in self.origins) or "a registry that is not known"
             raise ImageError(
-                f"{human(size)} ({size} bytes) of the image's base are not here: they stayed in {places}",
-                hint="--copy-base-layers gets them from there; imgasm push can do without.",
+                f"{human(size)} ({size} bytes) of the image's base are not here, but in {places}",
+                hint="Add --copy-base-layers to download them. (imgasm push does not need them.)",
             )
         self.bring(store)
         with progress.task("getting the base's layers", total=size) as task:
@@ -267,7 +267,7 @@ class _Checked(Tapped):
         while self.read(1 << 20):
             pass
         if Digest(self._hash.name, self._hash.hexdigest()) != self._blob.digest:
-            raise ImageError(f"the blob {self._blob.digest} is not what its name says",
+            raise ImageError(f"the blob {self._blob.digest} does not match its digest",
                              hint="It was damaged or changed; get the image again.")
 
 

@@ -57,8 +57,8 @@ class Registries:
             if repository is None:
                 places = ", ".join(origin.name for origin in origins) or "no registry is known that has it"
                 raise RegistryError(
-                    f"the base's layer {blob.digest} ({blob.size} bytes) was looked for in vain: {places}",
-                    hint="Was the base removed from its registry? Build on one that is there.",
+                    f"the base's layer {blob.digest} ({blob.size} bytes) was not found: {places}",
+                    hint="If the base was removed from its registry, build on another one.",
                 )
             yield repository
 

@@ -85,7 +85,7 @@ def _image(image: Image) -> Iterator[str]:
     config = image.config
     for key, texts in (("env", config.env), ("labels", config.labels), ("annotations", image.annotations)):
         for name in (name for name, text in texts.items() if has_password(text)):
-            yield f'image "{image.name}", {key}.{name}: whoever gets the image can read the password in this URL'
+            yield f'image "{image.name}", {key}.{name}: anyone who gets the image can read the password in this URL'
     level, codec = image.compression.level, CODECS[image.compression.codec]
     if level is not None and codec.heavy_level is not None and level >= codec.heavy_level:
         yield (f'image "{image.name}" asks for {codec.name} level {level}: from level {codec.heavy_level} on '

@@ -62,7 +62,7 @@ class Problems:
         for at, value in values:
             if value is None or seen.setdefault(value, at) == at or self.is_silent(at):
                 continue
-            self.add(at, f'"{value}" is there already: {self.name(seen[value])}')
+            self.add(at, f'"{value}" is used already: {self.name(seen[value])}')
 
     def is_silent(self, at: Location) -> bool:
         return any(at[:length] in self._silent for length in range(1, len(at) + 1))

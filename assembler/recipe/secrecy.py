@@ -31,7 +31,7 @@ def check_values(tree: Any, secrets: Secrets, problems: Problems) -> None:
     for at, text in _strings(tree):
         if _stands_in(at, ("container", "env"), ("step", "env")):
             if secrets.touches(text) and not _SHELL_NAME.fullmatch(str(at[-1])):
-                problems.add(at, "a variable of this name can't hold a secret, for no shell can set it; "
+                problems.add(at, "a variable of this name can't hold a secret, because no shell can set it; "
                              "use letters, digits and _")  # fmt: skip
         elif has_password(text) and not _stands_in(at, *_FREE, *_IN_THE_IMAGE) and not problems.is_silent(at):
             problems.add(at, "a URL has a password in it, which would be shown and recorded; "
@@ -44,7 +44,7 @@ def _why_not(at: Location, name: str) -> str:
         return ("every process list would show it here; put it into env, as "
                 f'env = {{ {variable} = "{{{{ {name} }}}}" }}, and write "${variable}"')  # fmt: skip
     if _stands_in(at, *_IN_THE_IMAGE):
-        return f"whoever gets the image could read it here; {_PLACES}"
+        return f"anyone who gets the image could read it here; {_PLACES}"
     return f"here it would be shown and recorded; {_PLACES}"
 
 

@@ -64,7 +64,7 @@ def absolute_glob(text: str) -> str:
     try:
         re.compile(translate(text))
     except re.error as error:
-        fail(f"{text!r} is no glob: its set in brackets can't be read ({error.msg}); a bracket itself is [[]")
+        fail(f"{text!r} is not a glob: its set in brackets can't be read ({error.msg}); a bracket itself is [[]")
     return text
 
 

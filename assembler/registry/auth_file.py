@@ -90,7 +90,7 @@ class AuthFile:
             try:
                 credential = _credential(self.auths[key], f"{self.name} ({key})")
             except ValueError:
-                warn(f"{self.name}: the entry for {key} is malformed and was passed over.")
+                warn(f"{self.name}: the entry for {key} is malformed and was ignored.")
                 continue
             if not credential.is_anonymous:
                 return credential

@@ -37,7 +37,7 @@ class Helper:
 
     def __init__(self, name: str, environment: Mapping[str, str]) -> None:
         if not _NAME.fullmatch(name):
-            raise RegistryError(f"{name[:50]!r} is no name of a credential helper")
+            raise RegistryError(f"{name[:50]!r} is not the name of a credential helper")
         self.program = f"docker-credential-{name}"
         self._environment = environment
 

@@ -100,7 +100,7 @@ def _files(sources: CredentialSources, warn: Callable[[str], None]) -> Iterator[
         try:
             file = reader()
         except RegistryError as error:
-            warn(f"{error.message}; it was passed over.")
+            warn(f"{error.message}; it was ignored.")
             continue
         if file is not None:
             yield file

@@ -28,7 +28,7 @@ def follow(target: str | None, seen_at: httpx.URL, registry: Origin, warn: Calla
     Relative forms are resolved against the answering URL (distribution-spec end-4). Query strings stay as they came.
     """
     if not target:
-        raise RegistryError(f"{redact(seen_at)} answered without the Location that must come with such an answer")
+        raise RegistryError(f"{redact(seen_at)} answered without a Location, which such an answer must have")
     url = _parse(target.partition("#")[0], seen_at)
     if url.userinfo:
         raise _unsafe(url, seen_at, "holds a user name or password")  # httpx would send it instead of our own
@@ -76,7 +76,7 @@ def _parse(target: str, seen_at: httpx.URL) -> httpx.URL:
         if url.port is not None and url.port > 65535:  # httpx takes any number
             raise ValueError(url.port)
     except (httpx.InvalidURL, ValueError) as error:
-        raise RegistryError(f"{redact(seen_at)} answered with a Location that is no URL") from error
+        raise RegistryError(f"{redact(seen_at)} answered with a Location that is not a URL") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise _unsafe(url, seen_at, "is neither http nor https")
     return url
@@ -87,7 +87,7 @@ def _upgraded(url: httpx.URL, seen_at: httpx.URL, registry: Origin, warn: Callab
     if url.host != registry.host or url.port not in (None, registry.port):
         raise _unsafe(url, seen_at, "is not encrypted, although the registry is")
     warn(f"{registry.netloc} names itself with http:// in its answers (a proxy does not pass on X-Forwarded-Proto); "
-         "going on with https://.")
+         "continuing with https://.")
     return url.copy_with(scheme="https", port=registry.port)
 
 

@@ -52,7 +52,7 @@ class Origin:
         try:
             url = httpx.URL(f"https://{host}")
         except httpx.InvalidURL as error:
-            raise UsageError(f"{registry!r} is no registry host: {error}") from error
+            raise UsageError(f"{registry!r} is not a registry host: {error}") from error
         plain = neighbourhood(url.host) is Neighbourhood.LOOPBACK if plain_http is None else plain_http
         return cls.of(httpx.URL(f"http://{host}" if plain else f"https://{host}"))
 

@@ -69,7 +69,7 @@ def stream_blob(repository: Repository, blob: Descriptor) -> Iterator[bytes]:
         except (Refused, Unreachable) as error:
             trial.failed(error)
     if position != blob.size or digest.hexdigest() != blob.digest.hex:
-        raise RegistryError(f"{repository.name} sent something else under the digest {blob.digest}",
+        raise RegistryError(f"{repository.name} sent bytes that do not match the digest {blob.digest}",
                             hint="The registry, or a proxy before it, is damaged or changes what it serves.")
 
 

@@ -178,7 +178,7 @@ class _Push:
             return upload.run(session)
         if session is not None:
             self._target.cancel(session)
-        self._progress.say(f"{blob.digest}: going on at byte {known.held} of {blob.size}")
+        self._progress.say(f"{blob.digest}: continuing at byte {known.held} of {blob.size}")
         return upload.run(known)
 
     # -- manifests -----------------------------------------------------------------------------------------------------

@@ -95,12 +95,12 @@ _HINTS_BY_CODE: Final = {
     "TAG_INVALID": "The registry does not accept this tag, or tags are immutable here: choose another.",
 }
 _HINTS_BY_STATUS: Final = {
-    400: "The registry's log says more about what it did not like.",
+    400: "The registry's log may say more.",
     401: "Log in with `imgasm login`, or check that the credentials stored for this registry are still valid.",
     403: "These credentials lack the right to do this in this repository; ask whoever runs the registry.",
     404: "Check the registry's host and the repository's name.",
     405: "The registry, or a proxy before it, does not allow this request.",
-    409: "Something else changes this repository, or its tags are immutable: try another tag.",
+    409: "Something else is changing this repository, or its tags are immutable: try another tag.",
     413: "A proxy before the registry limits the size of a request (nginx: client_max_body_size; Cloudflare: 100 MB). "
          "Raise that limit, or send smaller pieces with --chunk-size.",
     416: "The registry lost track of the upload; if it has several replicas, they must share one secret.",
@@ -112,5 +112,5 @@ _HINTS_BY_STATUS: Final = {
 def _hint(status: int, codes: frozenset[str]) -> str:
     for code in sorted(codes & _HINTS_BY_CODE.keys()):
         return _HINTS_BY_CODE[code]
-    default = "The registry itself failed; its log says why." if status >= 500 else "No registry should answer so."
+    default = "The registry itself failed; its log says why." if status >= 500 else "The answer breaks the protocol."
     return _HINTS_BY_STATUS.get(status, default)

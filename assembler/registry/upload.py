@@ -152,7 +152,7 @@ class BlobUpload:
             taken = self._taken(session.held, end)
             short += taken < end
             if short > _SHORT_CHUNKS:
-                raise RegistryError(f"{session.location.host} takes less of every chunk than it was sent",
+                raise RegistryError(f"{session.location.host} accepts only a part of each chunk",
                                     hint="Try without --chunk-size.")
             self._session, self._offset = session, taken
             self._journal.note(self._blob.digest, session, taken)

@@ -111,7 +111,7 @@ def open_journal(path: Path | None, origin: Origin, repository: str) -> Iterator
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "r+b")
     except OSError as error:
         raise RegistryError(f"The journal {path} can't be opened: {error.strerror}",
-                            hint="It keeps what is needed to go on with an interrupted push.") from error
+                            hint="It keeps what is needed to continue an interrupted push.") from error
     with file:
         if not _lock(file):
             yield NoJournal()

@@ -45,7 +45,7 @@ class Builds(RecordPart):
 
     def with_build(self, record: BuildRecord, listed: Collection[str]) -> Builds:
         """And ``record``. ``listed`` are the digests of the images that the layout lists now: what was built under the
-        same names before is not there any more, and neither is what another build has replaced in the meantime."""
+        same names before is gone, and neither is what another build has replaced in the meantime."""
         new = {image.manifest for image in record.images}
         former = [_only(one, set(listed) - new) for one in self.builds]
         return Builds(builds=tuple(one for one in (*former, _only(record, listed)) if one.images))

@@ -122,7 +122,7 @@ def render_comparison(comparison: Comparison, width: int = 80, color: bool = Fal
         if changes:
             parts.append(section(title, _rows(changes)))
         elif changes is not None and title == "By path":
-            parts.append(Text("\nno file changed its size", "dim"))
+            parts.append(Text("\nno file changed in size", "dim"))
     if comparison.paths is None:
         parts.append(Text("\nonly the manifests were read; --deep reads the layers too", "dim"))
     return draw(Group(*parts), width, color)

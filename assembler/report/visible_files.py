@@ -35,7 +35,7 @@ _WORTH_HASHING: Final = 4096
 
 @dataclass(slots=True, eq=False)
 class VisibleFile:
-    """What stands under a name and is no directory. ``taken`` are bytes of the compressed layer. ``names`` counts."""
+    """What a name stands for, unless it is a directory. ``taken``: bytes of the compressed layer. ``names`` counts."""
 
     layer: int
     size: int = 0
@@ -83,7 +83,7 @@ class VisibleFiles:
                 file.taken, before = now - before, now
 
     def walk(self) -> Iterator[tuple[bytes, VisibleFile]]:
-        """Every name that is no directory's, a file with several names under each."""
+        """Every name that is not a directory's, a file with several names under each."""
         pending: list[tuple[bytes, Directory]] = [(b"", self.root)]
         while pending:
             prefix, directory = pending.pop()

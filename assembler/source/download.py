@@ -94,8 +94,8 @@ def download(url: str, partial: Partial, downloads: Downloads, *, blind: bool) -
             if is_away or waited + pause >= waiting.patience:
                 raise SourceError(
                     f"{shown(url)} can't be fetched: {reason}",
-                    hint="What was fetched so far is kept: the same command goes on from there, and --retry-for tells "
-                         "how long it tries.",
+                    hint="Run the same command again: it continues from what was fetched so far. --retry-for sets how "
+                         "long it tries.",
                 ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SourceError(f"{shown(url)} can't be fetched: {error}") from error
@@ -158,7 +158,7 @@ def _refuse(response: httpx.Response, url: str) -> None:
     if response.status_code in _PASSING_STATUSES:
         after = response.headers.get("Retry-After", "")
         raise _Interrupted(answer, float(after) if after.isdecimal() else None)
-    raise SourceError(f"{shown(url)} can't be fetched: {answer}", hint="Is the URL in the recipe still right?")
+    raise SourceError(f"{shown(url)} can't be fetched: {answer}", hint="Check the URL in the recipe.")
 
 
 def _validator(response: httpx.Response) -> str | None:

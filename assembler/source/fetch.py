@@ -77,7 +77,7 @@ class Fetcher:
                 return found
             self._complete(url, partial, blind=expected is not None)
             if expected and partial.sha256 != expected and partial.resumed:
-                self.progress.say(f"{shown(url)}: the parts do not belong together; fetching it anew")
+                self.progress.say(f"{shown(url)}: the parts do not fit together; fetching it again")
                 partial.restart()
                 self._complete(url, partial, blind=False)
             if expected and partial.sha256 != expected:

@@ -248,7 +248,7 @@ def test_a_fault_of_imgasm_is_told_as_one(tmp_path: Path) -> None:
     (tmp_path / "broken" / "tomllib.py").write_text("1 / 0")
     done = imgasm(tmp_path, "plan", RECIPES / "hello.toml", PYTHONPATH=str(tmp_path / "broken"))
     assert done.returncode == 1
-    assert "\nerror: this is a fault of imgasm" in done.stderr
+    assert "\nerror: this is a bug in imgasm" in done.stderr
     assert "ZeroDivisionError" in done.stderr
 
 

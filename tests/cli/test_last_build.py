@@ -72,9 +72,9 @@ def test_what_is_taken_is_named_first(here: Directory) -> None:
     here("build", here.recipe("two"), "--output", "out/two")
     for command in ("verify", "size-report"):
         told = here(command).stderr
-        assert told.startswith("taking the last build in this directory: out/two (of two.toml)\n")
+        assert told.startswith("using the last build in this directory: out/two (of two.toml)\n")
     # It has no reference in a registry; the first line says which build that is about.
-    assert here("push", status=2).stderr.startswith("taking the last build in this directory: out/two")
+    assert here("push", status=2).stderr.startswith("using the last build in this directory: out/two")
 
 
 def test_after_a_failed_build_nothing_is_taken(here: Directory) -> None:
@@ -83,7 +83,7 @@ def test_after_a_failed_build_nothing_is_taken(here: Directory) -> None:
     here("build", "sample.toml", status=8)
     for command in TAKING:
         refused = here(command, status=2)
-        assert "of sample.toml, did not succeed, so nothing is taken" in refused.stderr and not refused.stdout
+        assert "of sample.toml, did not succeed, so there is nothing to use" in refused.stderr and not refused.stdout
     here("verify", "build/sample")  # a name is as good as ever
 
 
@@ -119,7 +119,7 @@ def test_a_build_that_is_gone_is_not_replaced_by_an_older_one(here: Directory) -
     here("build", here.recipe("one"))
     here("build", here.recipe("two"))
     (here.path / "build/two").rename(here.path / "moved")
-    assert "build/two, is not there any more" in here("verify", status=2).stderr
+    assert "build/two, is gone" in here("verify", status=2).stderr
 
 
 def test_a_directory_that_can_not_be_written_costs_the_note_and_not_the_build(here: Directory, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ class TestEachReadingCommand:
         assert f"Name the directory: {folder / 'base'}" in told
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (b"hello\n", "is a text, not an archive"),
+@pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (b"hello\n", "is a text file, not an archive"),
                                                 ("größer\n".encode(), "is a text"), (b"{}", "is a text")])  # fmt: skip
 def test_a_file_that_is_no_archive(folder: Path, content: bytes, words: str) -> None:
     (folder / "file").write_bytes(content)

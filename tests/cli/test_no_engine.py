@@ -41,5 +41,5 @@ def test_a_socket_that_this_user_may_not_use(tmp_path: Path) -> None:
         path.chmod(0o660)
         done = user.imgasm("clean", environment={"DOCKER_HOST": f"unix://{path}"})
     assert done.returncode == 5
-    assert "hint: This user may not use the engine's socket. Join its group" in done.stderr
+    assert "hint: This user has no access to the engine's socket. Join its group" in done.stderr
     assert "ogin" not in done.stderr.replace("log in again", "")

@@ -50,7 +50,7 @@ def test_a_file_of_ones_own_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "hello.toml").write_text("# mine\n")
     done = imgasm("recipes", "pytorch-gpu", "hello", cwd=tmp_path)
     assert done.returncode == 2
-    assert "hello.toml is there, with other contents" in done.stderr
+    assert "hello.toml exists, with other contents" in done.stderr
     assert (tmp_path / "hello.toml").read_text() == "# mine\n"
     assert not (tmp_path / "pytorch-gpu.toml").exists()
 
@@ -66,4 +66,4 @@ def test_the_loader_can_be_had_without_a_recipe(tmp_path: Path) -> None:
 def test_an_unknown_recipe_is_a_usage_error(tmp_path: Path, name: str) -> None:
     done = imgasm("recipes", name, cwd=tmp_path)
     assert done.returncode == 2
-    assert "comes with imgasm" in done.stderr and "hello" in done.stderr
+    assert "There is no recipe" in done.stderr and "hello" in done.stderr

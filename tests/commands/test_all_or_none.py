@@ -104,6 +104,6 @@ def test_an_image_that_can_not_be_made_takes_the_others_with_it(folder: Path) ->
     before = contents(folder / "out")
     text = (folder / "two.toml").read_text().replace('onto = "scratch"', 'onto = "./nowhere"')
     (folder / "two.toml").write_text(text)
-    with pytest.raises(ImageError, match="nowhere is no OCI layout"):
+    with pytest.raises(ImageError, match="nowhere is not an OCI layout"):
         build("--set", "word=two")
     assert contents(folder / "out") == before

@@ -48,7 +48,7 @@ def test_a_tarball_with_a_path_twice_is_refused_and_not_kept(cache: Path) -> Non
     for _ in range(2):
         done = build(cache, 'rootfs = "old.tar"')
         assert done.returncode == 8
-        assert "/etc/hosts stands twice in rootfs old.tar" in done.stderr
+        assert "/etc/hosts is in rootfs old.tar twice" in done.stderr
     assert entries(cache) == []
     assert [path for path in (cache / "bases").glob("*/blobs/**/*") if path.is_file()] == []
 

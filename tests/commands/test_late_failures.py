@@ -55,7 +55,7 @@ def test_a_container_that_can_not_be_removed_costs_no_build(tmp_path: Path, clea
         assert done.stderr.count("could not remove the container imgasm-") == containers
         assert "imgasm clean removes what stays" in done.stderr and f"the image is in {way}" in done.stderr
         assert json.loads((tmp_path / way / "imgasm.json").read_text()) == json.loads(done.stdout)
-        assert f"taking the last build in this directory: {way}" in cli("verify").stderr
+        assert f"using the last build in this directory: {way}" in cli("verify").stderr
 
 
 def test_a_container_that_can_not_go_on_costs_no_build(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_a_damaged_layer_of_a_layout_is_told(imgasm: Imgasm, layout: Layout, ima
     path = layout.path(image.layers[1][0].digest)
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1, mtime=1))
     failed = imgasm("size-report", layout.root, status=8)
-    assert "is not what its name says" in failed.stderr
+    assert "does not match its digest" in failed.stderr
 
 
 def test_without_a_build_or_an_image_there_is_nothing_to_report(imgasm: Imgasm) -> None:

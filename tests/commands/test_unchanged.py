@@ -41,7 +41,7 @@ def test_nothing_changed(cli: Cli) -> None:
     assert STANDS in done.stderr and "[1/2]" not in done.stderr
     assert json.loads(done.stdout)["images"] == json.loads(record)["images"]
     assert (cli.directory / "build/sample/imgasm.json").read_bytes() == record
-    assert "taking the last build in this directory: build/sample" in cli("size-report").stderr
+    assert "using the last build in this directory: build/sample" in cli("size-report").stderr
 
 
 def test_a_comment_and_a_variable_of_the_same_value_are_no_change(cli: Cli) -> None:

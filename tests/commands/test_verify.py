@@ -114,14 +114,14 @@ def test_an_archive_of_several_images(imgasm: Imgasm) -> None:
 
 
 def test_an_archive_that_is_none_is_a_finding(imgasm: Imgasm) -> None:
-    for content, said in (b"no tar at all" * 100, "is a text, not an archive"), (bytes(range(256)) * 9, "damaged"):
+    for content, said in (b"no tar at all" * 100, "is a text file, not an archive"), (bytes(range(256)) * 9, "damaged"):
         (imgasm.directory / "some.tar").write_bytes(content)
         (found,) = verify_json(imgasm, "some.tar", status=8)
         assert found["severity"] == "error" and found["where"] == "some.tar" and said in found["what"]
 
     (imgasm.directory / "odd.tar").write_bytes(rootfs({"blobs/sha256/\x1b[2J\n": b"{}"}))
     (found,) = verify_json(imgasm, "odd.tar", status=8)
-    assert "blobs/sha256/\\x1b[2J\\n in the archive is not what its name says" in found["what"]
+    assert "blobs/sha256/\\x1b[2J\\n in the archive does not match its digest" in found["what"]
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_a_path_that_is_not_there_is_told_with_what_could_be(imgasm: Imgasm, wha
 
 def test_a_directory_that_is_no_layout(imgasm: Imgasm) -> None:
     (imgasm.directory / "empty").mkdir()
-    assert "is no OCI layout" in imgasm("verify", "empty", status=8).stderr
+    assert "is not an OCI layout" in imgasm("verify", "empty", status=8).stderr
 
 
 def test_help_says_what_is_proved(imgasm: Imgasm) -> None:

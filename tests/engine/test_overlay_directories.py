@@ -113,7 +113,7 @@ def test_changed_names_that_only_the_overlays_index_knows_are_left_to_exports(tm
 def test_a_process_without_overlay_is_unreadable() -> None:
     found = locate(os.getpid())
     assert isinstance(found, NotReadableInPlace)
-    assert found.reason.startswith("its / is no overlay")
+    assert found.reason.startswith("its / is not an overlay")
     assert isinstance(locate(2**22 + 1), NotReadableInPlace)
 
 

@@ -220,5 +220,5 @@ def test_a_base_without_shell_is_explained(engine: Engine, spec: ContainerSpec) 
     with pytest.raises(EngineError, match="could not start the container") as failure, \
             engine.session(replace(spec, image=image)):
         pass
-    assert "has to have one" in (failure.value.hint or "")
+    assert "needs a /bin/sh" in (failure.value.hint or "")
     engine.images.remove(image)

@@ -169,7 +169,7 @@ def test_a_key_twice_among_many_is_found_in_linear_time() -> None:
     """Three megabytes of keys held a process for over a minute. Here no more comparisons than keys are made."""
     keys = [*map(Counting, range(5000)), Counting(4999)]
     Counting.count = 0
-    with pytest.raises(ValueError, match="stands twice"):
+    with pytest.raises(ValueError, match="occurs twice"):
         strict_json._unique([(key, None) for key in keys])
     assert Counting.count < 5 * len(keys)
 

@@ -329,5 +329,5 @@ def test_a_layout_whose_making_was_interrupted_is_taken_up(tmp_path: Path, left:
     assert not (tmp_path / "half/.incoming-abc").exists()
     (tmp_path / "other").mkdir()
     (tmp_path / "other/file").touch()
-    with pytest.raises(ImageError, match="a directory with other things in it"):
+    with pytest.raises(ImageError, match="a directory with other files in it"):
         Layout.create(tmp_path / "other")

@@ -58,5 +58,5 @@ def test_all_but_dev_is_copied_byte_for_byte() -> None:
 
 @pytest.mark.parametrize("double", ["etc/hosts", "./etc/hosts", "./etc//hosts"])
 def test_a_path_that_stands_twice_is_refused_under_any_spelling(double: str) -> None:
-    with pytest.raises(ImageError, match=r"/etc/hosts stands twice in rootfs old\.tar"):
+    with pytest.raises(ImageError, match=r"/etc/hosts is in rootfs old\.tar twice"):
         refuse_doubles(archive([*NO_DEV, double]), "rootfs old.tar")

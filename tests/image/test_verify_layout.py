@@ -139,13 +139,15 @@ MISSING = Descriptor(media_types.OCI_LAYER, Digest.of(b"gone"), 4).to_json()
 
 WRONG: dict[str, tuple[Callable[[Layout], object], str, str]] = {
     "flipped blob": (lambda it: with_blob(it, lambda p: p.write_bytes(p.read_bytes()[:-1] + b"!")),
-                     "error", "the bytes are not what the name says"),
+                     "error", "the bytes do not match the digest in the name"),
     "longer blob": (lambda it: with_blob(it, lambda p: p.write_bytes(p.read_bytes() + b"!")),
                     "error", "bytes; it has"),
     "missing blob": (lambda it: with_blob(it, lambda p: p.unlink()), "error", "which is not there"),
     "linked blob": (lambda it: with_blob(it, link_away),
                     "error", "not a regular file"),
-    "odd blob": (lambda it: (it.root / "blobs" / "sha256" / "odd").write_bytes(b""), "error", "the name is no digest"),
+    "odd blob": (
+        lambda it: (it.root / "blobs" / "sha256" / "odd").write_bytes(b""), "error", "the name is not a digest",
+    ),
     "stray blob": (lambda it: it.put_bytes("", b"stray"), "warning", "5 bytes that no image refers to"),
     "no layers": (lambda it: with_manifest(it, layers=None), "error", "layers: Field required"),
     "a layer missing": (lambda it: with_manifest(it, layers=[MISSING, MISSING]), "error", "which is not there"),
@@ -172,7 +174,7 @@ WRONG: dict[str, tuple[Callable[[Layout], object], str, str]] = {
                           "error", f"its type is {media_types.OCI_LAYER_ZSTD}, its compression gzip"),
     "cut off gzip": (lambda it: with_layer(it, media_types.OCI_LAYER_GZIP, GZIPPED[:-9]), "error", "was cut off"),
     "padding": (lambda it: with_layer(it, media_types.OCI_LAYER, LOWER + bytes(512), Digest.of(LOWER + bytes(512))),
-                "warning", "512 bytes of padding behind the two end blocks"),
+                "warning", "512 bytes of padding after the two end blocks"),
     "index entry": (lambda it: it.add(Descriptor("nonsense", add_image(it, LOWER).descriptor.digest, 1)),
                     "error", "manifests.0.mediaType: String should match"),
 }
@@ -289,7 +291,7 @@ def test_an_index_nested_four_deep_is_followed_and_told(layout: Layout) -> None:
         listed = add_index(layout, listed)
     layout.add(listed)
     assert found(layout) == [
-        ("error", "is an index of an index of an index, which imgasm does not read"),
+        ("error", "is an index that is nested too deeply; imgasm does not read it"),
         ("error", "a whiteout of a path that no layer below has: gone"),
     ]
 
@@ -349,9 +351,9 @@ def test_a_foreign_layer_is_where_its_urls_say(
 
 @pytest.mark.parametrize(("media_type", "data", "expected"), [
     pytest.param(media_types.OCI_LAYER_GZIP, GZIPPED + bytes(5),
-                 [("error", "5 zeros behind the compressed data")], id="gz0"),
+                 [("error", "5 zeros after the compressed data")], id="gz0"),
     pytest.param(media_types.OCI_LAYER_ZSTD, zstandard.compress(LOWER) + bytes(1),
-                 [("error", "1 zeros behind the compressed data")], id="zst0"),
+                 [("error", "1 zeros after the compressed data")], id="zst0"),
     pytest.param(media_types.OCI_LAYER_ZSTD, b"\x50\x2a\x4d\x18\1\0\0\0x" + zstandard.compress(LOWER),
                  [("error", "a skippable frame comes first")], id="skippable"),
     pytest.param(media_types.OCI_LAYER_GZIP, GZIPPED + b"rubbish",
@@ -444,7 +446,7 @@ def test_what_a_lost_document_refers_to_is_no_garbage(layout: Layout) -> None:
     layout.add(image.descriptor)
     layout.path(image.descriptor.digest).write_bytes(b"{}")
     assert found(layout) == [
-        ("error", "the bytes are not what the name says"),
+        ("error", "the bytes do not match the digest in the name"),
         ("error", f"says that {image.descriptor.digest} has {image.descriptor.size} bytes; it has 2"),
         ("error", "leads to no image, so none was checked"),
     ]
@@ -455,14 +457,14 @@ def test_a_layer_that_was_lost_does_not_make_the_next_one_wrong(layout: Layout) 
     layout.add(image.descriptor)
     blob = layout.path(image.layers[0][0].digest)
     blob.write_bytes(blob.read_bytes()[:-1] + b"!")
-    assert found(layout) == [("error", "the bytes are not what the name says")]
+    assert found(layout) == [("error", "the bytes do not match the digest in the name")]
 
 
 @pytest.mark.parametrize(("name", "content", "what"), [
     ("index.json", None, "is not there"),
     ("index.json", b"{", "the file is not valid JSON: Expecting property name enclosed in double quotes"),
     ("index.json", b'{"schemaVersion":1,"manifests":[{}]}', "schemaVersion: Input should be 2"),
-    ("index.json", b'{"schemaVersion":2,"schemaVersion":2,"manifests":[]}', "the key 'schemaVersion' stands twice"),
+    ("index.json", b'{"schemaVersion":2,"schemaVersion":2,"manifests":[]}', "the key 'schemaVersion' occurs twice"),
     ("index.json", b'{"schemaVersion":2,"manifests":[],"layers":[]}', "can be read as another kind"),
     ("index.json", b'{"schemaVersion":2,"manifests":[],"Manifests":[]}', "which some read as 'manifests'"),
     ("oci-layout", None, "is not there"),
@@ -479,7 +481,7 @@ def test_a_damaged_layout_is_checked_nevertheless(
     else:
         file.write_bytes(content)
     findings = verify_layout(layout)
-    assert ("error", "the bytes are not what the name says") in [(one.severity, one.what) for one in findings]
+    assert ("error", "the bytes do not match the digest in the name") in [(one.severity, one.what) for one in findings]
     assert [one for one in findings if one.where == name and what in one.what and one.severity == "error"], findings
     with pytest.raises(ImageError, match="problem"):
         as_the_command(layout.root, SilentProgress())
@@ -527,7 +529,7 @@ def test_no_directory_of_blobs(layout: Layout) -> None:
     assert found(layout)[0] == ("error", "is not there")
     assert list(layout.blobs()) == []
     (layout.root / "blobs").write_bytes(b"")
-    assert found(layout)[0] == ("error", "is no directory")
+    assert found(layout)[0] == ("error", "is not a directory")
     assert list(layout.blobs()) == []
     with pytest.raises(ImageError, match="problem"):
         as_the_command(layout.root, SilentProgress())
@@ -540,9 +542,9 @@ def test_links_and_stray_files_among_the_blobs(layout: Layout) -> None:
     (layout.root / "blobs" / "md5").mkdir()
     (layout.root / "blobs" / "md5" / "x\x1b[2J\ny").write_bytes(b"")
     assert [(finding.where, finding.what) for finding in verify_layout(layout)] == [
-        ("blobs/md5/x\\x1b[2J\\ny", "the name is no digest"),
-        ("blobs/sha512", "is no directory, so it holds no algorithm's blobs"),
-        ("blobs/stray", "is no directory, so it holds no algorithm's blobs"),
+        ("blobs/md5/x\\x1b[2J\\ny", "the name is not a digest"),
+        ("blobs/sha512", "is not a directory, so it holds no algorithm's blobs"),
+        ("blobs/stray", "is not a directory, so it holds no algorithm's blobs"),
     ]
     with pytest.raises(ImageError, match="sha512 is a symbolic link"):
         Layout.open(layout.root)
@@ -566,7 +568,7 @@ def test_the_platform_of_an_index_is_the_configs(
 
 
 @pytest.mark.parametrize(("data", "what"), [
-    (b"e30=", None), (b"e30", "is no base64"), (b"bm8=", "is something else"),
+    (b"e30=", None), (b"e30", "is not base64"), (b"bm8=", "is something else"),
 ])
 def test_data_inside_a_descriptor_is_what_its_digest_says(layout: Layout, data: bytes, what: str | None) -> None:
     empty = layout.put_bytes("application/vnd.oci.empty.v1+json", b"{}")
@@ -627,13 +629,13 @@ def test_several_images_with_several_faults_each(layout: Layout) -> None:
     (layout.root / "oci-layout").unlink()
     gone, stray = Digest.of(b"gone"), Digest.of(b"stray")
     assert found(layout) == [
-        ("error", "the bytes are not what the name says"),
+        ("error", "the bytes do not match the digest in the name"),
         ("error", "is not there"),
         ("error", "created: Value error, not a time as RFC 3339 has it"),
         ("error", "config.Env.0: String should match pattern '(?s)^[^=]+='"),
         ("error", "config.Cmd: Input should be a valid list"),
         ("error", f"its type is {media_types.OCI_LAYER_ZSTD}, its compression gzip"),
-        ("error", "512 zeros behind the compressed data, which engines refuse"),
+        ("error", "512 zeros after the compressed data, which engines refuse"),
         ("error", f"the config says it unpacks to {Digest.of(b'other')}, but it does to {Digest.of(LOWER)}"),
         ("error", f"says that {listed.digest} has 3 bytes; it has {listed.size}"),
         ("error", "a path is absolute: /abs"),
@@ -648,7 +650,7 @@ def test_several_images_with_several_faults_each(layout: Layout) -> None:
 
 
 def test_no_layout_no_findings(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no OCI layout"):
+    with pytest.raises(ImageError, match="not an OCI layout"):
         as_the_command(tmp_path, SilentProgress())
     assert os.listdir(tmp_path) == []
 
@@ -686,4 +688,4 @@ def test_fuzz_whatever_is_in_a_document_is_a_finding(where: str, key: str, value
         (layout.root / "index.json").write_bytes(canonical_json(index))
         for finding in verify_layout(layout):
             assert finding.what.isprintable()
-            assert "the bytes are not what the name says" not in finding.what
+            assert "the bytes do not match the digest in the name" not in finding.what

@@ -75,7 +75,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         '[[image]] #1 "x y", max_size: must be more than 0; leave the key out for no limit',
         '[[image]] #1 "x y", ports #1: \'99999\' is not a port; write it as "8080" or "53/udp"',
         "[[image]] #2, name: is missing",
-        "[[image]] #2, onto: 'foo/bar:' is no image reference: '' is no tag",
+        "[[image]] #2, onto: 'foo/bar:' is not an image reference: '' is not a tag",
         "[[image]] #2, compression.codec: expected 'zstd', 'gzip' or 'none', not 'bzip2'",
     ]
 
@@ -84,12 +84,12 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     ("addition", "problem"),
     [
         ('[[step]]\nname = "one"\nrun = "x"',
-         '[[step]] #2 "one", name: "one" is there already: [[step]] #1 "one", name'),
-        ('[[image]]\nname = "out"', '[[image]] #2 "out", name: "out" is there already: [[image]] #1 "out", name'),
+         '[[step]] #2 "one", name: "one" is used already: [[step]] #1 "one", name'),
+        ('[[image]]\nname = "out"', '[[image]] #2 "out", name: "out" is used already: [[image]] #1 "out", name'),
         ('[[source]]\nurl = "http://h/x"\n[[source]]\nurl = "http://i/x"',
-         '[[source]] #2, name: "x" is there already: [[source]] #1, name'),
+         '[[source]] #2, name: "x" is used already: [[source]] #1, name'),
         ('[[file]]\npath = "/a"\ncontent = ""\n[[file]]\npath = "/a/"\ncontent = ""',
-         '[[file]] #2, path: "/a" is there already: [[file]] #1, path'),
+         '[[file]] #2, path: "/a" is used already: [[file]] #1, path'),
         ('[[file]]\npath = "/dev/shm/a"\ncontent = ""',
          '[[file]] #1, path: "/dev/shm/a" can reach no image: every engine mounts /dev'),
         ('[container]\nscratch = ["/b"]\n[[image]]\nname = "k"\nkeep = ["/b/x*"]',
@@ -128,8 +128,8 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
          '[[image]] #2 "z", budget.growth.percent: \'5\' is not a share; write it as "5%", or as a number of percent'),
         ('[[image]]\nname = "z"\nbudget = { paths = { "etc" = "1kB" } }',
          "[[image]] #2 \"z\", budget.paths.etc: 'etc' is not an absolute glob, such as /opt/nvidia/**"),
-        ('[prune]\npaths = ["/a[z-a]"]', "[prune], paths #1: '/a[z-a]' is no glob: its set in brackets can't be read "
-         "(bad character range z-a); a bracket itself is [[]"),
+        ('[prune]\npaths = ["/a[z-a]"]', "[prune], paths #1: '/a[z-a]' is not a glob: its set in brackets can't be "
+         "read (bad character range z-a); a bracket itself is [[]"),
         ('[[image]]\nname = "z"\nbudget = { pead = 5 }',
          '[[image]] #2 "z", budget.pead: there is no such key; did you mean "peak"?'),
         ('[[image]]\nname = "z"\nmax_size = "6 gallons"', '[[image]] #2 "z", max_size: \'6 gallons\' is not a size; '
@@ -156,7 +156,7 @@ def test_two_images_for_one_reference_would_overwrite_each_other(tmp_path: Path)
     text = SMALL.replace("\n    ", "\n") + 'reference = "h:1/a"\n[[image]]\nname = "z"\nreference = "h:1/a"'
 
     assert problems(tmp_path, text) == [
-        '[[image]] #2 "z", reference: "h:1/a" is there already: [[image]] #1 "out", reference']
+        '[[image]] #2 "z", reference: "h:1/a" is used already: [[image]] #1 "out", reference']
 
 
 def test_a_recipe_without_image_makes_nothing(tmp_path: Path) -> None:

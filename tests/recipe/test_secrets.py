@@ -32,7 +32,7 @@ def small(more: str) -> str:
          "{{ login }} is secret, and every process list would show it here; put it into env, as "
          'env = { LOGIN = "{{ login }}" }, and write "$LOGIN"'),
         ('[[image]]\nname = "x"\nenv = { A = "{{ token }}" }', '[[image]] #2 "x", env.A',
-         "{{ token }} is secret, and whoever gets the image could read it here; a secret can stand in env of "
+         "{{ token }} is secret, and anyone who gets the image could read it here; a secret can stand in env of "
          "[container] and [[step]], url of [[source]], mirror of [base.bootstrap]"),
         ('[[image]]\nname = "x"\nlabels = { A = "{{ login }}" }', '[[image]] #2 "x", labels.A',
          "{{ login }} is secret"),
@@ -132,7 +132,7 @@ def test_what_a_shell_fills_in_and_a_user_of_ssh_are_no_passwords(tmp_path: Path
 def test_a_name_that_no_shell_can_set_cannot_hold_a_secret(tmp_path: Path) -> None:
     text = small('[container]\nenv = { "a.b" = "{{ login }}" }\n')
     assert problems(tmp_path, text, GIVEN) == [
-        "[container], env.a.b: a variable of this name can't hold a secret, for no shell can set it; use letters, "
+        "[container], env.a.b: a variable of this name can't hold a secret, because no shell can set it; use letters, "
         "digits and _"
     ]
 

@@ -148,6 +148,6 @@ def test_the_error_of_a_tag_with_a_plus_says_how_to_make_one(tmp_path: Path) -> 
     v = "6.12+deb13"
     """
     assert problems(tmp_path, text) == [
-        "[[image]] #1 \"out\", reference: 'host/x:6.12+deb13' is no image reference: '6.12+deb13' is no tag; of a "
-        "variable, {{ name | tag }} makes one"
+        "[[image]] #1 \"out\", reference: 'host/x:6.12+deb13' is not an image reference: '6.12+deb13' is not a tag; "
+        "of a variable, {{ name | tag }} makes one"
     ]

@@ -87,7 +87,7 @@ def test_entries_of_credentials(auths: dict[str, Any]) -> None:
     warnings: list[str] = []
     found = file.find("r.example", "team/app", warnings.append)
     assert found is None or found.stored
-    assert all("passed over" in warning for warning in warnings)
+    assert all("ignored" in warning for warning in warnings)
 
 
 @given(_JSON)

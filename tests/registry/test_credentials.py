@@ -193,7 +193,7 @@ def test_podmans_files_have_no_store(tmp_path: Path, helper: Path) -> None:
 
 @pytest.mark.parametrize(("name", "registry", "why"), [
     ("missing", "r.example", "docker-credential-missing is not installed"),
-    ("../../bin/sh", "r.example", "no name of a credential helper"),
+    ("../../bin/sh", "r.example", "not the name of a credential helper"),
     ("tests", "f.example", "the vault is locked"),
     ("tests", "g.example", "did not answer as a credential helper does"),
 ])

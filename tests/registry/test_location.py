@@ -35,8 +35,8 @@ def test_locations_are_resolved_against_the_answering_url(target: str, url: str 
 
 
 @pytest.mark.parametrize(("target", "why"), [
-    (None, "without the Location"),
-    ("", "without the Location"),
+    (None, "without a Location"),
+    ("", "without a Location"),
     ("https://u:p@registry.example/x", "user name or password"),
     ("ftp://registry.example/x", "neither http nor https"),
     ("registry.example:443/v2/x", "neither http nor https"),
@@ -51,8 +51,8 @@ def test_locations_are_resolved_against_the_answering_url(target: str, url: str 
     ("https://169.254.169.254/latest/meta-data", "link-local"),
     ("https://10.0.0.1/x", "private"),
     ("https://[fd00::1]/x", "private"),
-    ("https://[::1/x", "no URL"),
-    ("https://r.example:99999999/x", "no URL"),
+    ("https://[::1/x", "not a URL"),
+    ("https://r.example:99999999/x", "not a URL"),
     ("http://://[]/", "an address that can't be read, which is neither http nor https"),
 ])
 def test_unsafe_locations_are_refused(target: str | None, why: str) -> None:

@@ -197,7 +197,7 @@ def test_a_post_is_not_turned_into_a_get(faulty: FaultRegistry, open_registry: C
     (lambda origin, path: origin.replace("http://", "http://ann:pw@") + path, "user name or password"),
     (lambda origin, path: "http://169.254.169.254" + path, "link-local"),
     (lambda origin, path: "http://10.0.0.1" + path, "private"),
-    (lambda origin, path: "", "without the Location"),
+    (lambda origin, path: "", "without a Location"),
 ])
 def test_unsafe_upload_locations_get_no_bytes(
     faulty: FaultRegistry, open_registry: Connect, location: object, why: str

@@ -97,8 +97,8 @@ def test_the_next_run_goes_on_where_the_last_gave_up(next_run: Callable[[], Fetc
     served.cuts = [1_000_000, *[0] * 14]
     with pytest.raises(SourceError, match=r"linux.tar.xz can't be fetched: .*") as raised:
         next_run().fetch(served.url, None)
-    assert raised.value.hint == ("What was fetched so far is kept: the same command goes on from there, and "
-                                 "--retry-for tells how long it tries.")
+    assert raised.value.hint == ("Run the same command again: it continues from what was fetched so far. "
+                                 "--retry-for sets how long it tries.")
 
     served.cuts, served.ranges = [], []
     assert next_run().fetch(served.url, None).path.read_bytes() == CONTENT
@@ -207,7 +207,7 @@ def test_a_file_that_is_not_there_is_told_at_once(fetcher: Fetcher, served: Serv
     with pytest.raises(SourceError) as raised:
         fetcher.fetch(served.url + "?token=secret", SHA256)
     assert raised.value.message == f"{served.url} can't be fetched: the server answered 404 Not Found"
-    assert raised.value.hint == "Is the URL in the recipe still right?"
+    assert raised.value.hint == "Check the URL in the recipe."
     assert waits == []
 
 

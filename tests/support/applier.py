@@ -94,7 +94,7 @@ class _Tree:
                 os.chmod(above, IMPLICIT_MODE)
                 self._times[above] = 123_456_789  # any time: no entry says when
             if not stat.S_ISDIR(os.lstat(above).st_mode):
-                raise Refused(f"{path!r} goes through something that is no directory")
+                raise Refused(f"{path!r} goes through something that is not a directory")
         return os.path.join(self._root, path)
 
     def put(self, member: tarfile.TarInfo, content: bytes, path: bytes) -> None:

@@ -136,7 +136,7 @@ class Stacking:
     def _lead(self, path: bytes) -> bytes | None:
         """Where ``path`` leads in the other image, as path_resolution(7) has it; it need not be there yet.
 
-        None: there is something that is no directory.
+        None: there is something that is not a directory.
         """
         current, ahead, followed = b"", path.split(b"/")[::-1], 0
         while ahead:
