@@ -115,7 +115,7 @@ def open_image(
 def put_image(
     image: HeldImage, place: Place | str | os.PathLike[str], world: World, options: PutOptions | None = None
 ) -> Digest:
-    """Puts ``image`` where it shall be, and gives the digest of the manifest or index that is there now.
+    """Puts ``image`` where it should be, and gives the digest of the manifest or index that is there now.
 
     A registry is sent only what it lacks, and the tag last. A path that is not there yet becomes an archive if it ends
     in .tar, else a layout. What the image's layout lacks of a base is mounted by the base's own registry; for all other

@@ -171,7 +171,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """What can't be removed costs nobody's work, and is tried again by the next one. Where something is mounted below,
+    """What can't be removed harms no one, and the next process tries again. Where something is mounted below,
     removing files would remove those of another file system."""
     if not mounts_below(path):
         shutil.rmtree(path, ignore_errors=True)

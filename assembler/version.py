@@ -1,3 +1,3 @@
-"""The version, in a room of its own: whoever needs it does not import what `assembler` offers to programs."""
+"""The version, in a module of its own: reading it imports nothing else of `assembler`."""
 
 __version__ = "0.1.0"

@@ -49,7 +49,7 @@ class Capture:
 class Result:
     """One image's changeset, and what was taken out of it on the way.
 
-    ``removed`` are the paths that the container removed and the image shall lack, whether the image below has them or
+    ``removed`` are the paths that the container removed and the image should lack, whether the image below has them or
     not. ``idle`` are the patterns of ``keep`` that the layer holds nothing of.
     """
 

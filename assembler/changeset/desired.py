@@ -1,4 +1,4 @@
-"""What shall be different: the container's paths that may reach the image, before anything is compared.
+"""What should be different: the container's paths that may reach the image, before anything is compared.
 
 Three things are taken out: what the engine put there itself (trap 20), what the recipe prunes, and what it does not
 keep. A path that is taken out shows what the image below it has there, so pruning never costs a whiteout.
@@ -40,7 +40,7 @@ class Pruned:
 
 @dataclass(slots=True)
 class Desired:
-    """``nodes`` holds what each path shall be; None means gone. Parents come before their children.
+    """``nodes`` holds what each path should be; None means gone. Parents come before their children.
 
     ``kept`` are the rules of ``keep`` that matched something.
     """

@@ -22,7 +22,7 @@ def spread(
     """Adds to ``changed`` every name that must be written because of what became of another name of its inode.
 
     ``linked`` are those paths of ``wanted`` whose inode has other names, below or now. Of the groups that one inode
-    below fell apart into, one may stay where it is: the largest, for that costs the least.
+    below fell apart into, one may stay where it is: the largest, because that costs the least.
     """
     groups = _groups(linked, targets)
     taken: set[frozenset[bytes]] = set()

@@ -45,7 +45,7 @@ class Proof:
 def prove(layer: Readable, desired: Mapping[bytes, Node | None], places: Places, *, clamp: int | None) -> Proof:
     """Reads ``layer``, compressed or not, to its end. ChangesetError names every path that is not as it must be.
 
-    ``desired`` are paths of the container, None where the image shall have nothing; ``clamp`` as in ``diff.diff``.
+    ``desired`` are paths of the container, None where the image should have nothing; ``clamp`` as in ``diff.diff``.
     Contents are read again from the container, by their sha256.
     """
     proof = _Prover(desired, places, clamp)
@@ -71,7 +71,7 @@ def disproved(wrong: Mapping[bytes, list[str]]) -> ChangesetError:
 
 
 class _Prover:
-    """``wanted`` tells for each path of the image where the container has it, ``gone`` what the image shall lack.
+    """``wanted`` tells for each path of the image where the container has it, ``gone`` what the image should lack.
 
     ``first`` holds each entry's path and the entry with its content (itself but for hard links); ``parents`` is every
     directory above an entry or whiteout.

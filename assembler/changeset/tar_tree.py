@@ -34,7 +34,7 @@ _IMPLICIT = Node(Kind.DIRECTORY, 0o755)
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A directory of the rootfs that has an archive of its own: a volume. What is mounted in it is no part of it."""
+    """A directory of the rootfs that has an archive of its own: a volume. What is mounted in it is not part of it."""
 
     directory: bytes
     mounts: frozenset[bytes]
@@ -226,7 +226,7 @@ class TarTree(Tree):
 
     def _remove(self, path: bytes, only: set[bytes] | None = None) -> None:
         """Takes ``path`` and all below it out; with ``only``, those of them that are in that set."""
-        # Children after their parents, then backwards; no recursion, for a layer may be as deep as it likes.
+        # Children after their parents, then backwards; no recursion, because a layer may have any depth.
         doomed = [path]
         for directory in doomed:
             doomed += (directory + b"/" + name for name in self._names.get(directory, ()))

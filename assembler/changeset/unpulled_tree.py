@@ -1,7 +1,7 @@
 """The tree of an image whose layers were never read.
 
 Little is known of it, and little needs to be: what an image keeps is written whole, with its directories as the
-container has them. Only where distributions put a symlink must one look, for a directory there would replace it
+container has them. Only where distributions put a symlink must one look, because a directory there would replace it
 (trap 9).
 """
 

@@ -189,7 +189,7 @@ def verify(
     What is in no OCI layout is first copied into one, in the cache folder and for as long as this takes. Of a registry
     that proves what it serves, byte for byte. Of an archive or engine it proves the image as imgasm reads it: what does
     not belong to an image is passed over, layers that lie there uncompressed have no digest but their diff_id, and a
-    file that is damaged is told of by the first thing in it that can't be read.
+    file that is damaged is reported by the first thing in it that can't be read.
 
     With --kernel the modules in the image are held against kernels: one line for each, loads, refused or unknown, with
     what the kernel would say. A module that a kernel refuses ends in exit code 12. WHAT can then be a directory of
@@ -273,7 +273,7 @@ def _tell_kernels(images: list[ImageVerdicts], terminal: Terminal) -> None:
 
 
 def _tell(findings: list[Finding], terminal: Terminal) -> None:
-    """Warnings are a result; what was not looked at is said beside it."""
+    """Warnings are a result; what was not checked goes to standard error."""
     from assembler.commands.verify import line as finding_line
 
     for finding in findings:

@@ -51,7 +51,7 @@ def finish(build: str, output: Path) -> None:
 
 
 def last_build(progress: Progress) -> Path:
-    """The layout of the last build of this directory, which is told before anything is done with it.
+    """The layout of the last build of this directory. It is named before anything is done with it.
 
     UsageError when there is none, or it did not succeed.
     """

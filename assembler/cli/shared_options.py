@@ -115,7 +115,7 @@ class ImageChoice:
 
 @dataclass(frozen=True)
 class Printing:
-    """What is printed of a result, and of the way to it."""
+    """How a result is printed, and what is printed before it."""
 
     as_json: Json = False
     quiet: Quiet = False
@@ -126,7 +126,7 @@ class Printing:
 
 @dataclass(frozen=True)
 class Loudness:
-    """How much is told of what goes on."""
+    """How much is printed about the progress."""
 
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show everything that the steps print.")] = False
     quiet: Quiet = False

@@ -66,7 +66,7 @@ def _fill(number: int) -> bool:
 
 
 class _Output(io.FileIO):
-    """Standard output whose errors are those of imgasm, whoever writes to it."""
+    """Standard output, with errors that are imgasm's own wherever the write comes from."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:

@@ -46,7 +46,7 @@ _FAST: Final = "zstd"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """``refresh`` gets bases anew although the engine or the cache has them. ``inspect`` reads bases that are in a
+    """``refresh`` gets bases again although the engine or the cache has them. ``inspect`` reads bases that are in a
     registry to their last file, to know what they have already."""
 
     refresh: bool = False
@@ -243,7 +243,7 @@ class Bases:
         return replace(remote, store=layout)
 
     def _from_engine(self, reference: str, engine: Engine, codec: str) -> HeldImage:
-        """An image that the engine has or pulls. It keeps no blobs, only files: they are compressed anew."""
+        """An image that the engine has or pulls. It keeps no blobs, only files: they are compressed again."""
         identity = engine.images.ensure(reference, self._progress)
 
         def make(layout: Layout) -> Image:
@@ -255,7 +255,7 @@ class Bases:
         return self._held(layout, self._in_codec(layout, image, codec), Reference.parse(reference))
 
     def _prepare(self, base: Base) -> tuple[Layout, Image]:
-        """A base that is no image of an engine or registry, as a layout."""
+        """A base that is not an image of an engine or registry, as a layout."""
         if base not in self._prepared:
             if base.layout is not None:
                 below = self._of_place(Place.told(base.layout), self.target.wanted)

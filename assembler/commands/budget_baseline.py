@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def find_baselines(images: Iterable[Image], world: World, platform: Platform) -> dict[str, Baseline]:
-    """By the image's name, for those whose growth has a limit. One that is not there yet is told, and left out."""
+    """By the image's name, for those whose growth has a limit. One that is missing is a warning, and left out."""
     found: dict[str, Baseline] = {}
     for image in images:
         growth = image.budget.growth

@@ -39,12 +39,12 @@ def build(recipe: Recipe, output: Path, world: World, options: BuildOptions) -> 
 
     The world's SOURCE_DATE_EPOCH, a time in seconds that no new file's mtime exceeds, wins over the recipe's.
 
-    What is over its budget stands in the record; to fail for it is the caller's business, when it has shown the report.
+    What is over its budget is in the record. The caller fails for it, after showing the report.
 
     The container and its volumes are removed when this returns or raises, unless ``options.keep_container``. By then
     the record lies beside the images: what goes wrong with the removal is a warning, and takes nothing away.
 
-    None of the recipe's secrets is in what is told, or in an error.
+    None of the recipe's secrets is in a message or an error.
     """
     mask = recipe.secrets.mask
     with masked(mask):

@@ -1,4 +1,4 @@
-"""What is written where the engine mounted something of its own can reach no image: said at once, not hours later."""
+"""Changes under the engine's own mounts can't be part of an image: an error at once, not hours later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def refuse_changes_under_mounts(session: Session, recipe: Recipe, writer: str) -> None:
     """ChangesetError if ``writer`` ("step 'install'") changed something that an image should have and can't get.
 
-    What every image prunes or does not keep is nobody's loss.
+    Paths that every image prunes or does not keep may change.
     """
     prune = Rules.of_prune(recipe.prune.presets, recipe.prune.paths)
     keeps = [Rules.of_patterns(image.keep) for image in recipe.images]

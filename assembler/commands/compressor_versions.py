@@ -1,6 +1,6 @@
-"""The libraries that make compressed bytes: another version may make others of the same tar, which is no mistake.
+"""The libraries that make compressed bytes: another version may make others of the same tar, which is not a mistake.
 
-Whoever compares two builds finds in them why digests differ although diff_ids don't.
+When two builds are compared, they show why digests differ although diff_ids don't.
 """
 
 from __future__ import annotations

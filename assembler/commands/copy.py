@@ -1,4 +1,4 @@
-"""``imgasm copy``: an image from where it is to where it shall be, whatever these two are.
+"""``imgasm copy``: copies an image from any place to any other.
 
 From registry to registry nothing touches the disk, and what the target can mount is not even read.
 """

@@ -34,7 +34,7 @@ class BuildOptions:
     ``way``             how the container's files are read: in place (``overlay``), out of two exports (``export``), or
                         in place where that can be (``auto``)
     ``created``         dates the images, and wins over the recipe: RFC 3339, ``source_date_epoch`` or ``now``
-    ``refresh``         gets the base anew although the engine or the cache has it
+    ``refresh``         gets the base again although the engine or the cache has it
     ``inspect_base``    reads the layers of bases that are in a registry, to leave out what they have
     ``prove``           proves each layer while the container is still there
     ``may_refuse``      builds images although a kernel would refuse their modules

@@ -42,7 +42,7 @@ way left in a cache, perhaps broken, is not found again. 2: every path stands on
 
 @dataclass(frozen=True, slots=True)
 class BaseMaker:
-    """``refresh`` makes them anew although the cache has them."""
+    """``refresh`` makes them again although the cache has them."""
 
     cache: LayoutCache
     target: TargetPlatform

@@ -118,7 +118,7 @@ def _order(held: HeldImage) -> tuple[str, bytes, str]:
 
 def _tags(target: Reference, wanted: Wanted) -> tuple[str, ...]:
     for tag in wanted.tags:
-        Reference.parse(f"{target.name}:{tag}")  # refuses what is no tag
+        Reference.parse(f"{target.name}:{tag}")  # refuses what is not a tag
     return tuple(dict.fromkeys((*([target.tag] if target.tag else []), *wanted.tags)))
 
 

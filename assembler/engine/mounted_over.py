@@ -6,7 +6,7 @@ Most of it is nobody's loss: the kernel's (/proc, /sys, /dev), scratch, and sour
   engine's machine takes them away before anything runs, and what lay beneath are the image's own files. Elsewhere
   they are read beside the rootfs, as the part of it that they are.
 * Files of the engine's own (/etc/hosts, /etc/hostname, /etc/resolv.conf, /run/secrets) and what its configuration
-  mounts everywhere. They are watched, for what a step writes there would be lost.
+  mounts everywhere. They are watched, because what a step writes there would be lost.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ def is_stub_layer(directory: bytes) -> bool:
 
 
 def _paths(directory: bytes) -> Iterator[bytes]:
-    """Lazily: whoever stops at the first strange directory has read no more than that."""
+    """Lazily: a caller that stops at the first strange directory has read no more than that."""
     for parent, directories, files in os.walk(directory):
         for name in (*directories, *files):
             yield os.path.relpath(os.path.join(parent, name), directory)

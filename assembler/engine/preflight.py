@@ -1,4 +1,4 @@
-"""Is there room? Asked before the first step, because hours later is too late.
+"""Is there enough disk space? Checked before the first step, because hours later is too late.
 
 Each function says what it found as one finished sentence, or None. What a build needs is an estimate, so nothing is
 refused: people decide.

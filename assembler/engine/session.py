@@ -229,7 +229,7 @@ class Session:
     def _copy_in(self, bind: Bind) -> None:
         """For an engine that can't see ``bind.host`` and so can't mount it: the same bytes at the same path.
 
-        As what is mounted, it is no part of the container's files: not of :meth:`size_rw`, and among :meth:`mounts`.
+        As what is mounted, it is not part of the container's files: not of :meth:`size_rw`, and among :meth:`mounts`.
         """
         what = f"could not copy {bind.host} to {bind.path} in the container"
         try:
@@ -284,7 +284,7 @@ class Session:
 
     def _trouble(self, command: step.Command, status: int) -> str | None:
         """What the engine knows about the container that explains a failed step. EngineError where it no longer knows
-        the container: then it was no step's fault."""
+        the container: then it was not a step's fault."""
         if status > 128:
             time.sleep(0.5)  # when the container ends, its steps are killed, and the engine learns of it a moment later
         try:

@@ -24,4 +24,4 @@ NOT_INHERITED: Final = frozenset({REF_NAME, FULL_NAME, CREATED, REVISION, VERSIO
 """What a base says about itself, which would be wrong of an image on top of it."""
 
 DOCKER_ATTESTATION: Final = ("vnd.docker.reference.type", "attestation-manifest")
-"""Marks an index entry that is no image but BuildKit's statement about one."""
+"""Marks an index entry that is not an image but BuildKit's statement about one."""

@@ -107,7 +107,7 @@ class ArchiveMembers:
         if name in self._documents or name in self._layers or name in self._links:
             raise ImageError(f"the archive holds {name[:200]!r} twice", hint=HINT)
         if len(self._documents) + len(self._layers) + len(self._links) >= _MOST_MEMBERS:
-            raise ImageError(f"the archive has more than {_MOST_MEMBERS} files: it is no image", hint=HINT)
+            raise ImageError(f"the archive has more than {_MOST_MEMBERS} files: it is not an image", hint=HINT)
 
     def _resolve(self, name: str) -> str:
         name = posixpath.normpath(name)

@@ -1,4 +1,4 @@
-"""What a manifest is that is no image: signatures, attestations, charts, and whatever else registries store."""
+"""What a manifest is that is not an image: signatures, attestations, charts, and whatever else registries store."""
 
 from __future__ import annotations
 

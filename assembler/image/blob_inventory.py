@@ -44,7 +44,7 @@ class Findings:
 
 
 class Inventory:
-    """``sizes`` are those of the files that are called by a digest. ``advance`` is told of hashed bytes."""
+    """``sizes`` are those of the files that are called by a digest. ``advance`` gets the number of hashed bytes."""
 
     def __init__(self, store: BlobStore, findings: Findings, advance: Callable[[int], object]) -> None:
         self.sizes: dict[Digest, int] = {}

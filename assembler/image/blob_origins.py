@@ -59,7 +59,7 @@ def missing(store: BlobStore, image: Image) -> Sequence[Descriptor]:
 
 
 def _repository(name: str) -> Reference | None:
-    """None for what is no reference, or one of this machine only: a layout may come from anywhere."""
+    """None for what is not a reference, or one of this machine only: a layout may come from anywhere."""
     try:
         reference = Reference.parse(name)
     except UsageError:

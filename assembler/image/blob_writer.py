@@ -84,7 +84,7 @@ class BlobWriter:
             os.posix_fadvise(self._file.fileno(), start, self.size - start, os.POSIX_FADV_DONTNEED)
 
     def reread(self) -> BinaryIO:
-        """What was written so far, from its beginning: for whoever must see it before it becomes a blob."""
+        """What was written so far, from its beginning: for a look at it before it becomes a blob."""
         assert self._path is not None
         return self._path.open("rb")
 

@@ -53,7 +53,7 @@ def parse_image(descriptor: Descriptor, manifest_bytes: bytes, config_bytes: byt
 
 
 def image_of(found: RawManifest, config_bytes: bytes) -> Image:
-    """The image of a manifest and its config's bytes. ImageError that says what it is, if it is no image."""
+    """The image of a manifest and its config's bytes. ImageError that says what it is, if it is not an image."""
     refuse_artifact(found)
     descriptor, (config_descriptor, *layers) = found.descriptor, found.blobs()
     check_bytes(config_descriptor, config_bytes)

@@ -68,7 +68,7 @@ class Layout(BlobStore):
         weakref.finalize(self, os.close, descriptor)
 
     def _refuse_foreign(self) -> None:
-        """ImageError for a directory that is no layout."""
+        """ImageError for a directory that is not a layout."""
         if any(not path.name.startswith(TEMPORARY) for path in self.root.iterdir()):
             raise ImageError(f"{self.root} is a directory with other files in it, not an OCI layout",
                              hint="Name an empty or a new directory.")

@@ -8,7 +8,7 @@
     loading      locked by the build that loads a base into an engine
 
 One build makes a base, and the others wait for it. It is made in its layout, where every blob is named by its digest:
-a build that is killed leaves blobs which no image lists, and one that makes the base anew adds to what others may be
+a build that is killed leaves blobs which no image lists, and one that makes the base again adds to what others may be
 reading. Blobs that are not listed any more are removed by the last build that had the layout open.
 """
 

@@ -64,7 +64,7 @@ class RawManifest:
 
     @property
     def artifact(self) -> str | None:
-        """What a manifest is that is no image, in words that follow "is"."""
+        """What a manifest is that is not an image, in words that follow "is"."""
         config, *layers = self._blobs
         return artifact(self.value, config, layers)
 

@@ -27,7 +27,7 @@ def recompress(
     """Writes ``image`` with every layer in ``codec`` to ``target``, and checks each layer's diff_id on the way.
 
     Layers that are in ``codec`` already are taken over as they are; those of a thin image's base, which are not here,
-    stay what they are. ``advance`` is told of uncompressed bytes.
+    stay what they are. ``advance`` gets the number of uncompressed bytes.
     """
 
     def in_codec(descriptor: Descriptor, diff_id: Digest) -> Descriptor:

@@ -43,7 +43,7 @@ Json = dict[str, Any]
 
 
 def verify_layout(layout: Layout, advance: Callable[[int], object] = int, name: str | None = None) -> list[Finding]:
-    """All findings. ``advance`` is told each number of blob bytes that were hashed.
+    """All findings. ``advance`` gets the number of blob bytes that were hashed.
 
     With ``name``, only what index.json lists under that reference, tag or digest is looked into; every blob is hashed
     nevertheless. ``layout`` need not be one that ``Layout.open`` takes.
@@ -309,7 +309,7 @@ def _is_attestation(entry: Descriptor) -> bool:
 
 
 def _no_image(entry: Descriptor) -> str | None:
-    """Why whoever goes by an index's entry takes it for no image (image/choose_platform.py)."""
+    """Why readers of an index's entry don't see an image in it (image/choose_platform.py)."""
     if _is_attestation(entry):
         return "it is called an attestation"
     if "artifactType" in entry.extra:

@@ -1,4 +1,4 @@
-"""Streams for whoever reads a layer: of bytes that arrive in pieces, and of bytes that others want to see, too."""
+"""Streams to read a layer from: bytes that arrive in pieces, and bytes that others see as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a layer's tar (image-spec layer.md), whoever wrote it: read as a stream, all findings at once."""
+"""What is wrong with a layer's tar (image-spec layer.md), from any writer: read as a stream, all findings at once."""
 
 from __future__ import annotations
 

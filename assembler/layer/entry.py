@@ -13,7 +13,7 @@ OPAQUE = WHITEOUT_PREFIX + WHITEOUT_PREFIX + b".opq"
 def hidden_by(path: bytes) -> tuple[bytes, bytes | None] | None:
     """For a whiteout's path the directory that it acts in and the name that it hides there, None for all of them.
 
-    None for any other path (image-spec layer.md, "Whiteouts"). Whoever lays layers over each other asks here, and only
+    None for any other path (image-spec layer.md, "Whiteouts"). Code that applies layers asks here, and only
     the proof of a layer knows the rule by itself.
     """
     directory, _, name = path.rpartition(b"/")

@@ -46,7 +46,7 @@ _DATABASE_CAP: Final = 64_000_000
 
 
 def elf_machine(head: bytes) -> str | None:
-    """The architecture in Go's names that a file is for, by its first :data:`HEAD` bytes; None if it is no ELF file."""
+    """The architecture that a file is for, in Go's names, by its first :data:`HEAD` bytes; None for no ELF file."""
     end = {1: "<", 2: ">"}.get(head[5]) if len(head) >= HEAD and head.startswith(b"\x7fELF") else None
     if end is None:
         return None

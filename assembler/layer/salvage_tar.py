@@ -88,7 +88,7 @@ class Salvager(TarReader):
         try:
             tar_fields.parse_records(extensions.get(RECORDS, b""), records)
         except ImageError:
-            pass  # what stands before the fault counts; it was told of already
+            pass  # what stands before the fault counts; it was reported already
         size = tar_fields.count(records, b"size", block[124:136])
         is_link = flag == HARD_LINK
         kind = KINDS.get(flag, Kind.REGULAR)

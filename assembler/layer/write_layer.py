@@ -240,7 +240,7 @@ class _Stage(Generic[T]):
         self._chunks.put(chunk)
 
     def end(self) -> None:
-        """Waits for the last chunk. To be said again does no harm."""
+        """Waits for the last chunk. A second call does no harm."""
         self._chunks.put(None)
         self._thread.join()
 

@@ -129,7 +129,7 @@ class DirectoryScan:
         return self._directories.get(directory, {}).get(name)
 
     def _relist(self, directory: bytes) -> None:
-        """Looks into a directory, and into all new ones in it: one after the other, for they may be as deep as they
+        """Looks into a directory, and into all new ones in it: one after the other, because they may be as deep as they
         like."""
         pending = [directory]
         while pending:

@@ -43,7 +43,7 @@ class Descriptor:
         if not isinstance(media_type, str) or type(size) is not int or size < 0 or not isinstance(annotations, dict):
             raise ImageError(f"a descriptor has fields of the wrong type: {str(value)[:200]}")
         if not all(isinstance(text, str) for text in annotations.values()):
-            raise ImageError(f"a descriptor has an annotation that is no string: {str(value)[:200]}")
+            raise ImageError(f"a descriptor has an annotation that is not a string: {str(value)[:200]}")
         return cls(media_type, digest, size, annotations, rest)
 
     def to_json(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Node(NamedTuple):
     ``mode`` holds the 12 permission bits (07777); ``mtime`` is in seconds, floored (trap 21: Go's tar rounds or
     truncates depending on the writer, so whole seconds are all that every engine agrees on); ``size`` is in bytes and 0
     for everything but regular files; ``target`` is a symlink's; ``device`` is (major, minor). ``linked`` hints that the
-    inode may have other names; it is no property of the file, so two nodes are equal without it.
+    inode may have other names; it is not a property of the file, so two nodes are equal without it.
 
     A named tuple, as a frozen dataclass takes four times as long to make, and a container has 300,000 of them.
     """
@@ -61,7 +61,7 @@ class Node(NamedTuple):
         return hash(self[:-1])
 
     def same_but_time(self, other: Node) -> bool:
-        """Whether the two are equal but for their mtimes: a time alone is no change worth a copy of a file."""
+        """Whether the two are equal but for their mtimes: a time alone is not a change worth a copy of a file."""
         return (
             self.kind is other.kind
             and self.size == other.size

@@ -64,7 +64,7 @@ class Place:
 
     @classmethod
     def target(cls, text: str) -> Place:
-        """Where an image shall go: of paths that are not there yet, what ends in .tar becomes an archive."""
+        """Where an image should go: of paths that are not there yet, what ends in .tar becomes an archive."""
         place = cls._prefixed(text) or cls._path(text)
         if place is None and (_is_path(text) or text.endswith(".tar")):
             return cls(Store.ARCHIVE if text.endswith(".tar") else Store.LAYOUT, text)

@@ -1,4 +1,4 @@
-"""What people name by mistake is said as what it is: nothing, a recipe, a part of a layout, a text."""
+"""Recognizes what was named by mistake: nothing, a recipe, a part of a layout, a text file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def named_place(text: str) -> Place:
 
 
 def check_presence(place: Place) -> None:
-    """UsageError where no image can be at ``place``, ImageError for a file that is no archive.
+    """UsageError where no image can be at ``place``, ImageError for a file that is not an archive.
 
     Engines and registries say themselves what they do not have.
     """

@@ -120,7 +120,7 @@ class HeldImage:
         return references(self.entries)
 
     def for_platform(self, platform: Platform | None) -> HeldImage:
-        """The one image for ``platform`` out of an index; what is no index stays what it is."""
+        """The one image for ``platform`` out of an index; what is not an index stays what it is."""
         if self.known is not None:
             return self
         is_here = self.store.has if self.store is not None else None
@@ -203,7 +203,7 @@ class HeldImage:
     def open_layer(self, blob: Descriptor, advance: Callable[[int], object] = int) -> Iterator[Readable]:
         """A blob's bytes, from wherever it is, checked when they were read to their end.
 
-        ``advance`` is told of bytes that came from a registry.
+        ``advance`` gets the number of bytes that came from a registry.
         """
         is_lost = not is_elsewhere(blob) and not self.origins
         if self.store is not None and (self.store.has(blob) or is_lost):

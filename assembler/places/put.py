@@ -69,7 +69,7 @@ def _into_engine(held: HeldImage, place: Place, world: World, options: PutOption
 
 
 def _into_layout(held: HeldImage, place: Place, world: World, options: PutOptions) -> Digest:
-    """Blobs arrive at once where they shall stay."""
+    """Blobs arrive at once where they should stay."""
     layout = Layout.create(place.path)
     held = held.whole(layout, world.progress, copy_far=options.copy_far)
     held.bring(layout)
@@ -91,7 +91,7 @@ def _into_archive(held: HeldImage, place: Place, world: World) -> Digest:
 
 
 def _for_docker(held: HeldImage, platform: Platform) -> Image | None:
-    """The image that an engine reads which knows no index; None for what is no image."""
+    """The image that an engine reads which knows no index; None for what is not an image."""
     try:
         return held.for_platform(platform).image
     except ImageError:

@@ -109,7 +109,7 @@ class WorldSettings:
         }
 
     def source_date_epoch(self) -> int | None:
-        """Seconds since 1970 (reproducible-builds.org, SOURCE_DATE_EPOCH). UsageError where it is no number."""
+        """Seconds since 1970 (reproducible-builds.org, SOURCE_DATE_EPOCH). UsageError where it is not a number."""
         text = self.environment.get("SOURCE_DATE_EPOCH", "")
         if not text:
             return None

@@ -1,4 +1,4 @@
-"""What is allowed in a recipe, and yet most likely a mistake."""
+"""What a recipe may have, but is most likely a mistake."""
 
 from __future__ import annotations
 

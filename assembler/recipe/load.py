@@ -92,7 +92,7 @@ def _read(origin: Origin) -> str:
             with origin.path.open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            raise RecipeError(f"{origin.name} is no recipe: it has more than {MOST_BYTES} bytes",
+            raise RecipeError(f"{origin.name} is not a recipe: it has more than {MOST_BYTES} bytes",
                               hint="Large files are for [[file]] and [[source]], which name them.")
         return content.decode()
     except OSError as error:
@@ -118,12 +118,12 @@ def _parsed(origin: Origin, text: str) -> Parsed:
             hint="Scripts read best between ''' and ''': nothing between them is special to TOML.",
         ) from error
     except ValueError as error:  # integers of thousands of digits
-        raise RecipeError(f"{origin.name} is no recipe: {error}") from error
+        raise RecipeError(f"{origin.name} is not a recipe: {error}") from error
 
 
 def _refuse_depth(origin: Origin, is_deep: bool) -> None:
     if is_deep:
-        raise RecipeError(f"{origin.name} is no recipe: tables or lists are nested more than {_DEPTH} deep")
+        raise RecipeError(f"{origin.name} is not a recipe: tables or lists are nested more than {_DEPTH} deep")
 
 
 def _is_deep(tree: object) -> bool:

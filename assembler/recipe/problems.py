@@ -28,7 +28,7 @@ class _Found:
 class Problems:
     """Collects, so that one reading of the recipe tells everything that must be put right.
 
-    A value that was complained about is not complained about again: what follows from a fault is no news.
+    A value that was complained about is not complained about again: what follows from a fault is not news.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """A recipe as a whole: its tables as TOML has them, and the values that the rest of imgasm works with.
 
-What a table is, checks, becomes and shows in a plan stands in the room of its name. How text becomes a recipe is
+What a table is, checks, becomes and shows in a plan is in the file of its name. How text becomes a recipe is
 ``load``'s business.
 """
 

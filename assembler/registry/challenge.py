@@ -28,7 +28,7 @@ class Challenge:
 
 
 def parse_challenges(values: Iterable[str]) -> list[Challenge]:
-    """All challenges of all WWW-Authenticate lines, in order; what is no challenge is passed over."""
+    """All challenges of all WWW-Authenticate lines, in order; what is not a challenge is passed over."""
     return [challenge for value in values for challenge in _parse_line(value)]
 
 

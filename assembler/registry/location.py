@@ -43,7 +43,7 @@ def follow(target: str | None, seen_at: httpx.URL, registry: Origin, warn: Calla
 def with_query(url: httpx.URL | str, addition: str) -> httpx.URL:
     """``url`` with ``addition`` at the end of its query, as text.
 
-    httpx's ``params=`` would replace the query, and ``copy_merge_params`` would decode and encode it anew: both
+    httpx's ``params=`` would replace the query, and ``copy_merge_params`` would decode and encode it again: both
     destroy signed states.
     """
     text = str(url).partition("#")[0]

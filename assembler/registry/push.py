@@ -1,6 +1,6 @@
 """The order of a push: blobs (several at once), manifests (children first), tags last.
 
-Whoever pulls from the repository meanwhile gets the old image or the new one, never a part.
+A pull in the meantime gets the old image or the new one, never a part.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class PushReport:
 
     @property
     def sent(self) -> int:
-        """Bytes of blobs that went over the wire, also those in vain."""
+        """Bytes of blobs that went over the wire, also failed ones."""
         return sum(blob.sent for blob in self.blobs)
 
     @property

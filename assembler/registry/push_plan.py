@@ -53,7 +53,7 @@ class ManifestToPush:
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
-    """What a repository shall hold afterwards. Blobs and manifests in any order; the last manifest is the one whose
+    """What a repository should hold afterwards. Blobs and manifests in any order; the last manifest is the one whose
     digest the report gives."""
 
     blobs: Sequence[BlobToPush]

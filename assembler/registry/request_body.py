@@ -20,7 +20,7 @@ class Cancelled(RegistryError):
 
 
 class Body(httpx.SyncByteStream):
-    """``length`` bytes of ``source`` from ``offset`` on, read anew for every sending.
+    """``length`` bytes of ``source`` from ``offset`` on, read again for every sending.
 
     An open file given to httpx would be measured from its start and could not be sent again after a 307; a generator
     can be sent only once. ``sent`` is told every number of bytes handed to the socket, and their negative sum when the

@@ -97,7 +97,7 @@ _HINTS_BY_CODE: Final = {
 _HINTS_BY_STATUS: Final = {
     400: "The registry's log may say more.",
     401: "Log in with `imgasm login`, or check that the credentials stored for this registry are still valid.",
-    403: "These credentials lack the right to do this in this repository; ask whoever runs the registry.",
+    403: "These credentials lack the right to do this in this repository; ask the operator of the registry.",
     404: "Check the registry's host and the repository's name.",
     405: "The registry, or a proxy before it, does not allow this request.",
     409: "Something else is changing this repository, or its tags are immutable: try another tag.",

@@ -1,7 +1,7 @@
 """What may be tried again, how often and when.
 
 One :class:`Patience` is shared by all threads that talk with one registry, so that a Retry-After holds for all of them.
-Nothing here nests: a move that has given up is not tried again by whoever called it.
+Nothing here nests: a move that has given up is not tried again by its caller.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time and chance, given to whoever needs them; tests give ones that do not wait.
+    """Time and chance, as arguments; tests pass ones that do not wait.
 
     ``monotonic`` and ``wall`` in seconds (``wall`` since the epoch), ``chance`` uniform in [0, 1).
     """

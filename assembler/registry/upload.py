@@ -36,7 +36,7 @@ class BlobOutcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class BlobResult:
-    """``sent`` counts every byte of the blob that was sent, also those in vain; ``kept`` those that a broken upload had
+    """``sent`` counts every byte of the blob that was sent, also failed ones; ``kept`` those that a broken upload had
     left in the registry and that were not sent again; ``host`` is where the bytes went."""
 
     descriptor: Descriptor
@@ -93,7 +93,7 @@ class Sending:
 
 
 class BlobUpload:
-    """One blob that has to be sent. ``advance`` is told progress in bytes, negative when a start is made anew."""
+    """One blob that has to be sent. ``advance`` is told progress in bytes, negative when a start is made again."""
 
     def __init__(self, blob: Descriptor, source: BlobSource, sending: Sending, advance: Callable[[int], None]) -> None:
         self._repository = sending.repository

@@ -105,7 +105,7 @@ class Wire:
         """Answers a 401 once; twice if the first request had to go out before the registry said what it wants.
 
         A large body is never sent again by itself: the session it belongs to may hold a part of it. Its owner starts
-        anew, with the token that is fetched here.
+        again, with the token that is fetched here.
         """
         is_file = isinstance(call.body, Body)
         used = self._auth.header(call.scopes, fresh=is_file and (call.content_length or 0) >= _LARGE)

@@ -82,7 +82,7 @@ class LayerSize(RecordPart):
     """``compressed`` is the blob's size, ``uncompressed`` the tar's, ``content`` the files' in it. What was not read is
     None.
 
-    ``rest`` is what the blob needs for all that is no file with content: with the shares of these it sums to the blob.
+    ``rest`` is what the blob needs for all but files with content: with the shares of these it sums to the blob.
     """
 
     digest: str

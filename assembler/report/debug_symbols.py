@@ -27,7 +27,7 @@ of 16 bits follow: one section header's size, how many there are, and which of t
 
 
 def debug_bytes(read: Read) -> int:
-    """Bytes of the sections with debugging information; 0 for what is no ELF file, or a damaged one."""
+    """Bytes of the sections with debugging information; 0 for what is not an ELF file, or a damaged one."""
     head = read(0, 64)
     if len(head) < 52 or not head.startswith(b"\x7fELF") or head[4] not in _TABLE or head[5] not in _ENDS:
         return 0

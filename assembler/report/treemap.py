@@ -3,8 +3,8 @@
 The rectangles are as square as they come: M. Bruls, K. Huizing, J. van Wijk, "Squarified Treemaps" (2000).
 
 The page has the same picture from d3-hierarchy, in the browser (assets/treemap.js): there the reader resizes it and
-opens directories, and each time it is laid out anew. A picture in a README or a pull request runs no script, so what
-it shows is laid out here, and a browser to do it with is no dependency of a build.
+opens directories, and each time it is laid out again. A picture in a README or a pull request runs no script, so what
+it shows is laid out here, and a browser to do it with is not a dependency of a build.
 """
 
 from __future__ import annotations

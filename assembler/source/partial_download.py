@@ -59,7 +59,7 @@ class Partial:
         self._validator_path.write_text(validator or "", encoding="ascii")
 
     def copy(self, source: BinaryIO, advance: Callable[[int], object]) -> None:
-        """Becomes ``source`` as it is now; ``advance`` is told of bytes. File systems that can share the blocks do."""
+        """Becomes ``source`` as it is now; ``advance`` gets the number of bytes. Blocks are shared where possible."""
         self.restart()
         with self._path.open("r+b") as target:
             try:
