@@ -100,11 +100,12 @@ def test_umoci_and_du_see_what_is_not_wasted(seed: int, tmp_path: Path) -> None:
     layout.tag(add_image(layout, *layers).descriptor, Reference.parse("localhost/x:latest"))
     run("umoci", "raw", "unpack", "--rootless", "--image", f"{layout.root}:latest", tmp_path / "rootfs")
     shown = run("find", tmp_path / "rootfs", "-type", "f", "-printf", "%s\\n").split()
-    whole = run("du", "--apparent-size", "--bytes", "--summarize", tmp_path / "rootfs").split()[0]
-    directories = run("find", tmp_path / "rootfs", "-type", "d", "-printf", "%s\\n").split()
+    # Whether du counts directories, too, differs between its releases.
+    du = ["du", "--apparent-size", "--bytes"]
+    told = run("find", tmp_path / "rootfs", "-type", "f", "-exec", *du, "{}", "+").split()
 
     found = contents(*layers)
-    assert found.bytes - found.wasted == sum(map(int, shown)) == int(whole) - sum(map(int, directories))
+    assert found.bytes - found.wasted == sum(map(int, shown)) == sum(map(int, told[::2]))
     assert found.bytes == sum(len(data or b"") for layer in layers for data in layer.values())
     assert found.wasted > 0
 

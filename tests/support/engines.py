@@ -104,6 +104,12 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[key] = value
 
 
+def podman_release() -> int:
+    """4 on Debian 12, 5 on Debian 13."""
+    told = subprocess.run(["podman", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(told.split()[-1].partition(".")[0])
+
+
 def import_rootfs(engine: Engine, tar: io.BytesIO, labels: Mapping[str, str]) -> str:
     """An image of one layer from a rootfs as tar, by its id; ``labels`` let ``clean`` find it again."""
     changes = [f"--change=LABEL {key}={value}" for key, value in labels.items()]
