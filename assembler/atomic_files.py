@@ -66,6 +66,25 @@ def put_in_place(descriptor: int, path: str | os.PathLike[str], target: Path, mo
     sync_directory(target.parent)
 
 
+def put_directory_in_place(path: Path, target: Path) -> bool:
+    """Gives the directory at ``path``, with all that is in it, the name ``target``; False where there is one already.
+
+    What is in it is as whole as it was; after a power cut, too.
+    """
+    for file in path.iterdir():
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+    sync_directory(path)
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    sync_directory(target.parent)
+    return True
+
+
 @contextmanager
 def spool(directory: Path) -> Iterator[BinaryIO]:
     """A file in ``directory`` for what does not fit into memory, gone when the block ends.

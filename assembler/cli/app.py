@@ -10,7 +10,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from assembler.cli import image_commands, login_commands, recipe_commands, signals, size_commands
+from assembler.cli import (
+    cache_commands,
+    image_commands,
+    kept_commands,
+    login_commands,
+    recipe_commands,
+    signals,
+    size_commands,
+)
 from assembler.cli.error_handling import guarded
 from assembler.cli.output import emit
 from assembler.version import __version__
@@ -21,6 +29,8 @@ Assemble container images without Dockerfiles: all steps in one container, one m
     imgasm plan RECIPE          what would happen, without an engine
 
     imgasm build RECIPE         run the steps, write the image
+
+    imgasm resume               go on where the last build failed
 
     imgasm size-report          where every byte of this directory's last build went
 
@@ -36,6 +46,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 recipe_commands.register(app)
+kept_commands.register(app)
+cache_commands.register(app)
 size_commands.register(app)
 image_commands.register(app)
 login_commands.register(app)

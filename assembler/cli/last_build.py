@@ -50,6 +50,19 @@ def finish(build: str, output: Path) -> None:
         pass  # the note stays that of a build that did not succeed; the beginning has warned of such a directory
 
 
+def what_next(output: str | Path) -> str:
+    return f"the image is in {output}; imgasm push puts it into a registry, imgasm load into the local engine"
+
+
+def last_id() -> str:
+    """The id of this directory's last build, however it ended. UsageError where there was none."""
+    build = (_note() or {}).get("build")
+    if not isinstance(build, str):
+        raise UsageError("No build has been made in this directory.",
+                         hint="Name a build or its container: imgasm clean lists those that were kept.")
+    return build
+
+
 def last_build(progress: Progress) -> Path:
     """The layout of the last build of this directory. It is named before anything is done with it.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assembler.cli import environment, last_build, shared_options
+from assembler.cli.failure_options import KeepContainer, OnFailureChoice, fate, shell_on_failure
 from assembler.cli.option_groups import takes_groups
 from assembler.cli.output import emit, emit_json
 from assembler.cli.registry_options import RegistryOptions
@@ -21,6 +22,7 @@ from assembler.errors import UsageError, masked
 
 if TYPE_CHECKING:
     from assembler.commands.job import BuildOptions
+    from assembler.commands.kept_builds import Given
 
 
 class WayName(StrEnum):
@@ -41,9 +43,8 @@ class Making:
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Run every step, even if nothing changed since the last build.")
     ] = False
-    keep_container: Annotated[
-        bool, typer.Option("--keep-container", help="Keep the container to look inside; imgasm clean removes it.")
-    ] = False
+    keep_container: KeepContainer = False
+    on_failure: OnFailureChoice = None
     capture: Annotated[
         WayName, typer.Option(help="How to read the container's files: in place (overlay) or by comparing exports.")
     ] = WayName.auto
@@ -76,7 +77,7 @@ class Making:
                      help="The platform of a build without steps. A base for another one is refused."),
     ] = None  # fmt: skip
 
-    def build_options(self, build: str) -> BuildOptions:
+    def build_options(self, build: str, given: Given) -> BuildOptions:
         from assembler.commands.job import BuildOptions
 
         return BuildOptions(
@@ -90,7 +91,9 @@ class Making:
             prove=self.prove or self.verify,
             may_refuse=self.allow_refused_modules,
             keep_container=self.keep_container,
+            on_failure=fate(self.on_failure, kept=self.keep_container),
             build=build,
+            given=given,
         )
 
 
@@ -119,11 +122,13 @@ def build(
     wanted = recipe.open()
     faces.refuse_unwritable()
     place = making.output or Path("build", wanted.name)
-    record = run_build(wanted, place, connection.world(terminal), making.build_options(identity))
+    world = connection.world(terminal)
+    with shell_on_failure(making.on_failure, identity, recipe, world):
+        record = run_build(wanted, place, world, making.build_options(identity, recipe.given(wanted.secrets)))
     last_build.finish(identity, place)
     faces.show(record, quiet=loudness.quiet)
     raise_if_broken(record)
-    terminal.say(f"the image is in {place}; imgasm push puts it into a registry, imgasm load into the local engine")
+    terminal.say(last_build.what_next(place))
 
 
 def plan(recipe: RecipeChoice, as_json: shared_options.Json = False) -> None:
@@ -214,18 +219,23 @@ def clean(
     every: Annotated[
         bool, typer.Option("--all", help="Also remove from the engine what another machine may still use.")
     ] = False,
+    kept: Annotated[bool, typer.Option("--kept", help="Also the containers that builds have kept.")] = False,
     as_json: shared_options.Json = False,
 ) -> None:
     """Remove what killed builds left: in the cache, and in the engine containers and volumes whose imgasm is gone.
 
+    Containers that were kept (--on-failure keep, --keep-container) stay. Their age is shown.
+
     With names of layouts, only these are cleaned: of blobs that former builds left. What may be in use stays.
     """
     from assembler.commands.clean import clean_cache, clean_engine, clean_layouts
+    from assembler.places.world import World
 
-    removed = clean_layouts(layouts) if layouts else clean_cache(environment.settings().cache_folder)
+    world = World.from_settings(environment.settings(), Terminal())
+    removed = clean_layouts(layouts) if layouts else clean_cache(world.cache)
     try:
         if not layouts:
-            removed += clean_engine(shared_options.engine(engine), every=every)
+            removed += clean_engine(world.engine(shared_options.engine_name(engine)), world, every=every, kept=kept)
     finally:
         if as_json:
             emit_json(json.dumps(removed))

@@ -17,9 +17,11 @@ from assembler.cli.variable_values import given_values
 from assembler.errors import UsageError
 
 if TYPE_CHECKING:
+    from assembler.commands.kept_builds import Given
     from assembler.engine.client import Engine
     from assembler.model.place import EngineName, Place
     from assembler.model.platform import Platform
+    from assembler.model.secrets import Secrets
     from assembler.progress import Progress
     from assembler.recipe.recipe import Recipe
 
@@ -86,6 +88,13 @@ class RecipeChoice:
             what = "is a directory" if self.recipe.is_dir() else "does not exist"
             raise UsageError(f"the recipe {self.recipe} {what}",
                              hint="Name a TOML file, or - for standard input; imgasm recipes lists examples.")
+
+    def given(self, secrets: Secrets) -> Given:
+        """Where the values come from, to open the recipe again in another process: without what is secret itself."""
+        from assembler.commands.kept_builds import Given
+
+        plain = tuple(pair for pair in self.settings or () if not secrets.touches(pair.partition("=")[2]))
+        return Given(plain, tuple(self.from_environment or ()), tuple(self.from_files or ()))
 
     def open(self) -> Recipe:
         from assembler.commands.open_recipe import open_recipe

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assembler.commands.attribution import Attribution
 from assembler.commands.bases import Bases, Policy
-from assembler.commands.budget import check_budgets, through_links
+from assembler.commands.build_container import fetched_sources, files_of
 from assembler.commands.disk_space import check_disk_space
 from assembler.commands.inputs import Surroundings
 from assembler.commands.job import BuildOptions, Job
-from assembler.commands.run_steps import fetched_sources, files_of
 from assembler.commands.timestamps import with_timestamps
 from assembler.commands.unchanged import former_build, stands
-from assembler.commands.write_images import write_images
-from assembler.commands.write_record import Outcome, engine_name, keep_record, make_record
+from assembler.commands.write_build import BuildWriter
+from assembler.commands.write_record import keep_record
 from assembler.errors import RecipeError, UsageError, masked
 from assembler.image.layout import Layout
 from assembler.image.layout_cache import LayoutCache
 from assembler.recipe.lint import stand_ins, warnings
-from assembler.report.build_text import idle_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,30 +86,15 @@ def _build(job: Job) -> BuildRecord:
                          "--no-cache builds it again")  # fmt: skip
             keep_record(former, Layout.open(job.output), progress)  # as the last that was finished
             return former
-        record = _make(job, bases, surroundings)
-    for rule in idle_rules(record):
-        progress.warn(f"{rule} matched nothing: is it still needed?")
-    return record
+        return _make(job, bases, surroundings)
 
 
 def _make(job: Job, bases: Bases, surroundings: Surroundings) -> BuildRecord:
-    recipe, engine, world = job.recipe, job.engine, job.world
-    if engine is not None:
-        check_disk_space(engine, job.output, recipe, world.progress)
+    if job.engine is not None:
+        check_disk_space(job.engine, job.output, job.recipe, job.world.progress)
     sources = fetched_sources(job)
-    bases.resolve(recipe.base)
+    bases.resolve(job.recipe.base)
     inputs = surroundings.inputs({source: fetched.sha256 for source, fetched in sources.items()})
-    layout = Layout.create(job.output)
-    with files_of(job, bases, sources) as (capture, meter):
-        written = write_images(recipe, capture, layout, bases, job.options)
-        outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
-        ran = engine_name(engine.info, capture) if engine else None
-        record = make_record(recipe, ran, Attribution(capture, meter, recipe.prune.presets), outcomes, layout)
-        record = record.model_copy(update={"inputs": inputs})
-        budgets = {image.name: image.budget for image in recipe.images}
-        files = through_links(budgets.values(), capture.final)
-        record = check_budgets(record, budgets, surroundings.baselines, files)
-        keep_record(record, layout, world.progress)
-    return record
-
-
+    writer = BuildWriter(job, bases, surroundings, Layout.create(job.output))
+    with files_of(job, bases, sources, inputs) as (capture, meter):
+        return writer.write(capture, meter, inputs)

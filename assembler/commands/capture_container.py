@@ -46,7 +46,7 @@ class ContainerReader:
     @contextmanager
     def capture(self, way: Way) -> Iterator[Capture]:
         """The container's files, as long as the context lives; nothing may write in the container meanwhile."""
-        found = self._in_place() if way != "export" else "it was asked for"
+        found = capture_in_place(self.session) if way != "export" else "it was asked for"
         if isinstance(found, Capture):
             yield found
             return
@@ -61,24 +61,6 @@ class ContainerReader:
         with self._exports() as capture:
             yield capture
 
-    def _in_place(self) -> Capture | str:
-        """The capture, or the reason why there can be none."""
-        if self.session.volumes:
-            return f"{shown(self.session.volumes[0])} is a volume of the base's that could not be unmounted"
-        found = self.session.overlay()
-        if not isinstance(found, OverlayDirs):
-            return found.reason
-        try:
-            return of_overlay(
-                os.fsencode(found.upper),
-                [os.fsencode(lower) for lower in found.lowers],
-                self.session.mounts(),
-                xattr_prefix="user." if found.userxattr else "trusted.",
-                metacopy=found.metacopy,
-            )
-        except UnreadableOverlay as unreadable:
-            return unreadable.message
-
     @contextmanager
     def _exports(self) -> Iterator[Capture]:
         kept = [pattern for image in self.images if image.onto != "base" for pattern in image.keep or ("**",)]
@@ -92,3 +74,22 @@ class ContainerReader:
                 Rules.of_patterns([*kept, *_EVIDENCE]),
             )
             yield with_links_of_container(capture) if session.forgets_links else capture
+
+
+def capture_in_place(session: Session) -> Capture | str:
+    """The capture, or the reason why there can be none."""
+    if session.volumes:
+        return f"{shown(session.volumes[0])} is a volume of the base's that could not be unmounted"
+    found = session.overlay()
+    if not isinstance(found, OverlayDirs):
+        return found.reason
+    try:
+        return of_overlay(
+            os.fsencode(found.upper),
+            [os.fsencode(lower) for lower in found.lowers],
+            session.mounts(),
+            xattr_prefix="user." if found.userxattr else "trusted.",
+            metacopy=found.metacopy,
+        )
+    except UnreadableOverlay as unreadable:
+        return unreadable.message

@@ -7,35 +7,64 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from assembler.commands.kept_builds import KeptBuilds
+from assembler.engine.container import KEPT
 from assembler.engine.leftovers import remove_leftovers
 from assembler.engine.unmount import detach
+from assembler.errors import UsageError
 from assembler.image.layout import Layout
 from assembler.image.layout_cache import tidy
 from assembler.locks import abandoned, mounts_below, work_directories
 from assembler.model.size import human
+from assembler.model.timestamp import ago
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from assembler.engine.client import Engine
+    from assembler.engine.leftovers import Leftover
+    from assembler.places.world import World
 
 _FORMER: Final = ("making-*/", "scratch-*/")
 """What imgasm 0.1 worked in. Nothing tells whose such a directory is but what its processes have open."""
 
 
-def clean_engine(engine: Engine, *, every: bool = False) -> list[str]:
+def clean_engine(engine: Engine, world: World, *, every: bool = False, kept: bool = False) -> list[str]:
     """One line for each container or image that was removed; scratch volumes go with their containers.
 
-    Builds that still run are left alone; ``every`` also takes what another machine's imgasm made.
+    Builds that still run are left alone; ``every`` also takes what another machine's imgasm made. Containers that were
+    kept are told of, and removed with ``kept`` if nobody works in them.
     """
-    removed = remove_leftovers(engine, every=every).removed
-    return [f"{leftover.kind} {leftover.name} of build {leftover.build}: {leftover.why}" for leftover in removed]
+    builds = KeptBuilds(world.kept)
+
+    def goes(build: str) -> bool:
+        try:
+            with builds.alone(build):
+                return kept
+        except UsageError:
+            return False
+
+    done = remove_leftovers(engine, goes, every=every)
+    for leftover in done.kept:
+        if leftover.name.startswith(KEPT):
+            age = ago(world.clock.wall() - leftover.created.timestamp())
+            world.progress.say(f"{_line(leftover)} {age} ago; imgasm clean --kept removes it")
+    there = {leftover.build for leftover in done.kept}
+    for one in list(builds.all()):
+        here = (one.engine, one.engine_root) == (engine.name, str(engine.info.root))
+        if one.build not in there and (here or not Path(one.engine_root).exists()):
+            builds.remove(one.build)
+    return [_line(leftover) for leftover in done.removed]
+
+
+def _line(leftover: Leftover) -> str:
+    return f"{leftover.kind} {leftover.name} of build {leftover.build}: {leftover.why}"
 
 
 def clean_cache(cache: Path) -> list[str]:
     """One line for each thing that was removed, with its size. What a living process may use is left alone."""
     lines = []
-    for folder in (cache, cache / "bases", cache / "archives"):
+    for folder in (cache, cache / "bases", cache / "archives", cache / "checkpoints"):
         for path in work_directories(folder):
             with abandoned(path) as is_abandoned:
                 lines += _remove(path) if is_abandoned else []

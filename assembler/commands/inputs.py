@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from assembler.recipe.sources import Source
     from assembler.report.budget import Baseline
 
-_IDLE: Final = frozenset({"name", "script", "timeout"})
+_IDLE: Final = frozenset({"name", "script", "timeout", "checkpoint", "max_age"})
 """What changes nothing that a step writes; ``argv`` has the script."""
 
 _CALLED: Final = {"argv": "run"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from assembler.commands.kept_builds import Given
 from assembler.commands.target_platform import TargetPlatform
 
 if TYPE_CHECKING:
@@ -38,8 +39,10 @@ class BuildOptions:
     ``inspect_base``    reads the layers of bases that are in a registry, to leave out what they have
     ``prove``           proves each layer while the container is still there
     ``may_refuse``      builds images although a kernel would refuse their modules
-    ``keep_container``  leaves the container in the engine
+    ``keep_container``  leaves the container in the engine in any case, to be entered and gone on with
+    ``on_failure``      what becomes of the container of a build that fails
     ``build``           names this build towards the engine, which must not know another one of that name
+    ``given``           where the values of the recipe's variables come from, for those who go on with the build
     """
 
     engine: EngineName | None = None
@@ -52,7 +55,13 @@ class BuildOptions:
     prove: bool = False
     may_refuse: bool = False
     keep_container: bool = False
+    on_failure: Literal["keep", "remove"] = "remove"
     build: str = field(default_factory=new_build_id)
+    given: Given = field(default_factory=Given)
+
+    @property
+    def uses_checkpoints(self) -> bool:
+        return self.cache and not self.refresh
 
     @property
     def may_stand(self) -> bool:

@@ -14,6 +14,7 @@ from assembler.model import media_types
 from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
 from assembler.model.reference import Reference
+from assembler.model.step_usage import is_older
 from assembler.report.build_records import Builds, is_build
 
 if TYPE_CHECKING:
@@ -40,9 +41,10 @@ def stands(former: BuildRecord, job: Job, bases: Bases, surroundings: Surroundin
 
     Blobs are looked at, not read: ``imgasm verify`` finds a disk's mistakes.
     """
-    reason = _unpinned(job.recipe) or _refused(former, job)
+    reason = (_unpinned(job.recipe) or _refused(former, job)
+              or _too_old(former, job.recipe, job.world.clock.wall()))
     if reason is None:
-        now = surroundings.inputs(_sources(job))
+        now = surroundings.inputs(known_sources(job))
         if now is not None and now == former.inputs and all(_is_whole(image, job.output) for image in former.images):
             return True
         reason = _changes(now, former.inputs) if now and former.inputs else "what its base is can't be known yet"
@@ -66,12 +68,19 @@ def _refused(former: BuildRecord, job: Job) -> str | None:
     return f"a kernel would refuse the modules of {refused[0]}" if refused and not job.options.may_refuse else None
 
 
+def _too_old(former: BuildRecord, recipe: Recipe, now: float) -> str | None:
+    for step, usage in zip(recipe.steps, former.steps, strict=False):
+        if is_older(usage, step.max_age, now):
+            return f"step {step.name} is older than its max_age"
+    return None
+
+
 def _changes(now: Inputs, former: Inputs) -> str:
     changes = list(now.changes(former)) or ["not all of its images are there any more"]
     return changes[0] + (f", and {len(changes) - 1} more" if len(changes) > 1 else "")
 
 
-def _sources(job: Job) -> dict[Source, str]:
+def known_sources(job: Job) -> dict[Source, str]:
     """sha256 digests. Files of this machine are read again: they may be others than those that were pinned."""
     if job.engine is None:
         return {}

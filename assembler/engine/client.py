@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from assembler.engine import container
 from assembler.engine.endpoint import Endpoint
 from assembler.engine.images import Images
-from assembler.engine.session import Session
+from assembler.engine.session import Aside, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,17 +29,30 @@ class Engine(Endpoint):
         self.images = Images(self)
 
     @contextmanager
-    def session(
-        self, spec: ContainerSpec, *, warn: Callable[[str], object] = warnings.warn, keep: bool = False
-    ) -> Iterator[Session]:
-        """ONE running container as long as the context lives; with ``keep`` it stays, running, for a look inside.
+    def session(self, spec: ContainerSpec, *, warn: Callable[[str], object] = warnings.warn) -> Iterator[Session]:
+        """ONE running container as long as the context lives, if :meth:`Session.keep` does not let it stay.
 
         ``warn`` is told what went wrong when all was done, with the container's removal above all.
         """
         shared = tuple(bind for bind in spec.binds if self.shares(bind.host))
-        with container.lifetime(self, spec.name, warn, keep=keep):
+        with container.lifetime(self, spec.name, warn) as life:
             container.create(self, replace(spec, binds=shared))
             container.start(self, spec.name)
-            session = Session(self, spec, warn)
+            session = Session(self, spec, life, warn)
             session.prepare([bind for bind in spec.binds if bind not in shared])
+            yield session
+
+    @contextmanager
+    def session_again(
+        self, spec: ContainerSpec, former: Aside, *, warn: Callable[[str], object] = warnings.warn
+    ) -> Iterator[Session]:
+        """The container that a session of the same ``spec`` kept: it stays, unless :meth:`Session.let_go` is called.
+
+        ``former`` is what :attr:`Session.aside` was then.
+        """
+        name = container.kept_name(spec.build)
+        container.wake(self, name)
+        with container.lifetime(self, name, warn, stays=True) as life:
+            session = Session(self, spec, life, warn)
+            session.prepare((), former)
             yield session

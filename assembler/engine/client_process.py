@@ -19,6 +19,8 @@ from assembler.errors import ImgasmError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from assembler.layer.read_tar import Readable
+
 _CHUNK = 1 << 20
 
 
@@ -53,7 +55,7 @@ def reading(argv: Sequence[str], what: str) -> Iterator[BinaryIO]:
         _check(process, stderr, what)
 
 
-def feed(argv: Sequence[str], stream: BinaryIO, what: str) -> str:
+def feed(argv: Sequence[str], stream: Readable, what: str) -> str:
     """Gives ``stream`` to the command's standard input, chunk by chunk, and returns what it printed."""
     with (tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr,
           _process(argv, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr) as process):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SLEEPER: Final = 'trap "exit 0" TERM; while :; do sleep 3600 & wait $!; done'
 """Keeps the container alive. It ends at once on TERM, and as process 1 it reaps what steps leave behind."""
 
+KEPT: Final = "imgasm-kept-"
+"""How the names of containers begin that stay for a look inside, and to be gone on with."""
+
 _REMOVAL_SECONDS: Final = 60.0
 
 
@@ -99,23 +102,53 @@ def start(engine: Endpoint, name: str) -> None:
         engine.client.container.start(name)
 
 
+@dataclass(slots=True)
+class Lifetime:
+    """``stays`` says whether the container ``name`` stays when its time is over."""
+
+    name: str
+    stays: bool = False
+
+
 @contextmanager
-def lifetime(engine: Endpoint, name: str, warn: Callable[[str], object], *, keep: bool = False) -> Iterator[None]:
-    """Whatever happens inside, the container ``name`` and its anonymous volumes are removed afterwards.
+def lifetime(engine: Endpoint, name: str, warn: Callable[[str], object], *, stays: bool = False) -> Iterator[Lifetime]:
+    """Whatever happens inside, the container ``name`` and its anonymous volumes are removed afterwards, if they do not
+    stay.
 
     Trouble with the removal never changes how the inside ended: it is told to ``warn``, or becomes a note on the
     exception.
     """
+    life = Lifetime(name, stays)
     try:
-        yield
+        yield life
     except BaseException as error:
-        problem = None if keep else _remove(engine, name)
+        problem = None if life.stays else _remove(engine, life.name)
         if problem is not None:
             error.add_note(problem)
         raise
-    problem = None if keep else _remove(engine, name)
+    problem = None if life.stays else _remove(engine, life.name)
     if problem is not None:
         warn(problem)
+
+
+def keep(engine: Endpoint, life: Lifetime, build: str) -> None:
+    """Lets the container stay, under the name that says so: ``imgasm clean`` then knows that nobody forgot it."""
+    name = kept_name(build)
+    if life.name != name:
+        ask(engine.command("container", "rename", life.name, name), f"{engine.name} could not keep the container")
+    life.name, life.stays = name, True
+
+
+def kept_name(build: str) -> str:
+    return f"{KEPT}{build}"
+
+
+def wake(engine: Endpoint, name: str) -> None:
+    """Starts a kept container that its engine has stopped since, and lets one go on that was left paused."""
+    what = f"{engine.name} has no container {name} to go on in"
+    status = ask(engine.command("container", "inspect", "--format", "{{.State.Status}}", name), what).strip()
+    if status != "running":
+        ask(engine.command("container", "unpause" if status == "paused" else "start", name), what)
 
 
 @contextmanager

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
 from assembler.engine.client_process import ask
+from assembler.engine.container import KEPT
 from assembler.engine.owner_labels import BUILD, OWNER, Owner
 from assembler.errors import EngineError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from assembler.engine.client import Engine
 
 Kind = Literal["container", "image"]
@@ -25,6 +29,7 @@ class Leftover:
     name: str
     build: str
     why: str
+    created: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class _State(BaseModel):
 
 class _Thing(BaseModel):
     id: str = Field(alias="Id")
+    created: datetime = Field(alias="Created")
     name: str | None = Field(default=None, alias="Name")
     config: _Config = Field(alias="Config")
     state: _State = Field(default_factory=_State, alias="State")
@@ -51,22 +57,27 @@ class _Thing(BaseModel):
 _THINGS = TypeAdapter(list[_Thing])
 
 
-def remove_leftovers(engine: Engine, *, every: bool = False) -> Cleaning:
+def remove_leftovers(
+    engine: Engine, kept_goes: Callable[[str], bool] = lambda build: False, *, every: bool = False
+) -> Cleaning:
     """Removes containers (with their scratch volumes) and imported images of builds whose process is gone.
 
     ``every`` also takes those whose owner can't be judged from here: another machine's, another container's. A build
-    that is surely alive is never touched.
+    that is surely alive is never touched. What a build kept stays, unless ``kept_goes`` says of that build
+    that it may go.
     """
     removed: list[Leftover] = []
     kept: list[Leftover] = []
     kinds: tuple[Kind, ...] = ("container", "image")
     for kind in kinds:  # in this order: an image that is used can't be removed
         for thing in _labelled(engine, kind):
-            goes, why = _verdict(thing, every=every)
-            leftover = Leftover(kind, (thing.name or thing.id).lstrip("/"), _label(thing, BUILD), why)
+            build, name = _label(thing, BUILD), (thing.name or thing.id).lstrip("/")
+            is_kept = name.startswith(KEPT)
+            goes, why = (kept_goes(build), "it was kept") if is_kept else _verdict(thing, every=every)
+            leftover = Leftover(kind, name, build, why, thing.created)
             problem = _remove(engine, kind, thing.id) if goes else None
             if problem:
-                leftover = Leftover(leftover.kind, leftover.name, leftover.build, problem)
+                leftover = Leftover(leftover.kind, leftover.name, leftover.build, problem, leftover.created)
             (removed if goes and not problem else kept).append(leftover)
     return Cleaning(tuple(removed), tuple(kept))
 

@@ -6,11 +6,12 @@ import io
 import os
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from assembler.engine import init_process, mounted_over, step
+from assembler.engine import container, init_process, mounted_over, step
 from assembler.engine.client_process import ask, feed, reading
 from assembler.engine.output_lines import Lines
 from assembler.engine.overlay_directories import NotReadableInPlace, OverlayDirs, locate
@@ -44,29 +45,42 @@ done"""
 _GIVE: Final = 'while IFS= read -r link; do chown -h "$1" "$link" || exit 1; done'
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What lies in a container's own files, and is none of the recipe's: mount points of the image's VOLUMEs, and
+    copied sources with their bytes. Paths in the rootfs."""
+
+    volumes: tuple[bytes, ...] = ()
+    copied: dict[bytes, int] = field(default_factory=dict)
+
+
 class Session:
     """Made by :meth:`Engine.session`, and only valid within its context."""
 
-    def __init__(self, engine: Endpoint, spec: ContainerSpec, warn: Callable[[str], object]) -> None:
+    def __init__(
+        self, engine: Endpoint, spec: ContainerSpec, life: container.Lifetime, warn: Callable[[str], object]
+    ) -> None:
         self.engine = engine
         self.spec = spec
+        self._life = life
         self._warn = warn
         self.mount_table: list[init_process.Mount] = []
         """What the engine mounted in the container. What steps mount there is the container's own business."""
         self.volumes: tuple[bytes, ...] = ()
         """Where the image's VOLUMEs could not be taken away: paths in the rootfs, to which what is there belongs."""
-        self._declared: tuple[bytes, ...] = ()
+        self.aside = Aside()
         self._seen: dict[bytes, str] = {}
-        self._copied: dict[bytes, int] = {}
-        """What lies in the container's own files and is none of them, with its bytes."""
 
-    def prepare(self, unshared: Iterable[Bind]) -> None:
-        """Once, before anything else runs in the container. ``unshared``: what the engine could not mount."""
+    def prepare(self, unshared: Iterable[Bind], former: Aside | None = None) -> None:
+        """Once, before anything else runs in the container. ``unshared``: what the engine could not mount.
+
+        ``former`` is :attr:`aside` of the session that was in this container before.
+        """
         self._check_programs()
         self.mount_table = self._read_mount_table()
         volumes = [mount for mount in self._inspect().mounts if mount.type == "volume"]
         scratch, declared = self._split(volumes)
-        self._declared = tuple(point.strip(b"/") for point in declared)
+        self.aside = former or Aside(tuple(point.strip(b"/") for point in declared))
         if declared and self.pid is not None:
             mounted_over.take_away(self.pid, declared, self.mount_table)
             self.mount_table = self._read_mount_table()
@@ -86,7 +100,15 @@ class Session:
     @property
     def name(self) -> str:
         """The container's name, for people: ``docker exec -it NAME sh``."""
-        return self.spec.name
+        return self._life.name
+
+    def keep(self) -> None:
+        """Lets the container and its volumes stay when this session ends; its :attr:`name` is another one then."""
+        container.keep(self.engine, self._life, self.spec.build)
+
+    def let_go(self) -> None:
+        """Lets the container go with this session, although it was kept."""
+        self._life.stays = False
 
     def run(self, command: step.Command, on_output: Callable[[str], None] | None = None) -> None:
         """Runs ``command`` as a step, and gives each line of its output to ``on_output`` as it comes.
@@ -194,8 +216,8 @@ class Session:
         With a slash at its end: a directory that was made to mount a volume there, whose files belong to the rootfs.
         """
         mounted = {mount.point.strip(b"/") for mount in self.mount_table}
-        own = {path + b"/" for path in self._declared}
-        return tuple(sorted(mounted.union(self._copied, own).difference(self.volumes) - {b""}))
+        own = {path + b"/" for path in self.aside.volumes}
+        return tuple(sorted(mounted.union(self.aside.copied, own).difference(self.volumes) - {b""}))
 
     @property
     def forgets_links(self) -> bool:
@@ -224,7 +246,7 @@ class Session:
         """
         what = f"{self.engine.name} could not measure the container"
         answer = ask(self.engine.command("container", "inspect", "--size", "--format", "{{.SizeRw}}", self.name), what)
-        return int(answer) - sum(self._copied.values()) if answer.strip().isdecimal() else None
+        return int(answer) - sum(self.aside.copied.values()) if answer.strip().isdecimal() else None
 
     def _copy_in(self, bind: Bind) -> None:
         """For an engine that can't see ``bind.host`` and so can't mount it: the same bytes at the same path.
@@ -239,7 +261,7 @@ class Session:
             hint = "This engine can mount no file of this machine's, so give the source a path that the base lacks."
             raise EngineError(error.message, hint=error.hint or hint, detail=error.detail) from error
         real = PurePosixPath(directory, bind.path.name)
-        self._copied[os.fsencode(real).strip(b"/")] = bind.host.stat().st_size
+        self.aside.copied[os.fsencode(real).strip(b"/")] = bind.host.stat().st_size
 
     def _write(self, path: PurePosixPath, stream: BinaryIO, mode: int, what: str, *, new: bool = False) -> str:
         """``new``: what is there already is not replaced but an error. Returns the real directory of ``path``."""

@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +21,10 @@ from assembler.engine.output_lines import Lines
 from assembler.errors import StepFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import PurePosixPath
 
+    from assembler.engine.endpoint import Endpoint
     from assembler.model.secrets import Secrets
 
 ONE_STREAM: Final = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
@@ -87,6 +89,25 @@ def assignments(env: Mapping[str, str]) -> bytes:
     """What a shell evaluates to have ``env`` (POSIX, "Single-Quotes")."""
     quoted = ((key, value.replace("'", "'\\''")) for key, value in env.items())
     return "".join(f"export {key}='{value}'\n" for key, value in quoted).encode()
+
+
+@contextmanager
+def shell_in(
+    engine: Endpoint, name: str, command: Command, *, terminal: bool
+) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """The words that run ``command`` in the container ``name`` for a person, and the open files that they inherit.
+
+    Hidden variables come from a file that has no name on any disk; they can't have line ends there, so those that have
+    are left out.
+    """
+    lines = [f"{key}={value}\n" for key, value in command.hidden_env.items() if "\n" not in value]
+    how = ["--interactive", *(["--tty"] if terminal else []), *replace(command, hidden_env={}).options]
+    with open(os.memfd_create("environment"), "w+", encoding="utf-8") as file:
+        file.writelines(lines)
+        file.flush()
+        file.seek(0)
+        hidden = ["--env-file", f"/proc/self/fd/{file.fileno()}"] if lines else []
+        yield [*engine.command("container", "exec", *how, *hidden, name), *command.argv], (file.fileno(),)
 
 
 def follow(argv: Sequence[str], lines: Lines, timeout: float | None, given: bytes = b"") -> int:
@@ -181,4 +202,4 @@ def _hint(status: int, trouble: str | None, tail: Sequence[str]) -> str:
         return "127 means that a command was not found: is its package installed, is it in PATH?"
     if status == 126:
         return "126 means that a file was found but can't be executed: its mode, its #! line, or its architecture."
-    return "The last lines of its output are above. --keep-container keeps the container to look inside."
+    return "The last lines of its output are above."

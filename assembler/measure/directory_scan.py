@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _ARGUMENTS = 512 * 1024
@@ -84,9 +84,13 @@ class DirectoryScan:
     overlay would copy them up. ``size`` is what the layer holds, ``base`` what the base's files held at first.
     ``enter`` is the beginning of a command line that runs ``find`` where directories can be read which this user may
     not read (a rootless container's user namespace). What can't be read so, either, is in ``unseen``.
+    ``writers`` are the steps that wrote what is there, as :attr:`writers` told it.
     """
 
-    def __init__(self, root: Path, *, with_base: bool = False, enter: Sequence[str] = ()) -> None:
+    def __init__(
+        self, root: Path, *, with_base: bool = False, enter: Sequence[str] = (),
+        writers: Mapping[str, int | None] | None = None,
+    ) -> None:
         self._root = os.fsencode(root)
         self._enter = [os.fsencode(part) for part in enter]
         self.unseen: set[bytes] = set()
@@ -97,8 +101,21 @@ class DirectoryScan:
         self._can_ask = _find_is_gnu()
         self.size = 0
         self._relist(b"")
-        self.base = _content({seen.inode: seen for _, seen in self}) if with_base else 0
+        self._adopt(writers or {})
+        self.base = _content({seen.inode: seen for _, seen in self if seen.step == BASE})
         self._settle()
+
+    def _adopt(self, writers: Mapping[str, int | None]) -> None:
+        for directory, names in self._directories.items() if writers else ():
+            for name, seen in names.items():
+                path = os.path.join(directory, name).decode("latin-1")
+                if path in writers:
+                    names[name] = seen._replace(step=writers[path])
+
+    @property
+    def writers(self) -> dict[str, int | None]:
+        """The step of everything that is no file of the base's, by its path as Latin-1 reads its bytes."""
+        return {path.decode("latin-1"): seen.step for path, seen in self if seen.step != BASE}
 
     def commit(self, step: int | None) -> DirectoryChange:
         """Looks at the tree and returns what changed since the last commit, all of it done by ``step``."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from assembler.measure.directory_scan import DirectoryChange, DirectoryScan
 from assembler.measure.peak_watch import Watch
-from assembler.model.step_usage import StepUsage
+from assembler.model.step_usage import Measurements, StepUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +56,8 @@ class Directories:
 class Meter:
     """``clock`` tells seconds, of any origin (``time.monotonic``).
 
-    ``size_rw`` asks the engine for the writable layer's bytes; used only where ``upper`` can't be read.
+    ``size_rw`` asks the engine for the writable layer's bytes; used only where ``upper`` can't be read. ``former`` is
+    what another meter measured of the same container before.
     """
 
     def __init__(
@@ -64,20 +65,28 @@ class Meter:
         directories: Directories,
         clock: Callable[[], float],
         size_rw: Callable[[], int | None] = lambda: None,
+        former: Measurements | None = None,
     ) -> None:
-        upper = directories.upper
-        enter = directories.enter
-        self._upper = DirectoryScan(upper, with_base=directories.whole, enter=enter) if upper else None
+        upper, enter = directories.upper, directories.enter
+        former = former or Measurements()
+        self._upper = (DirectoryScan(upper, with_base=directories.whole, enter=enter, writers=former.writers)
+                       if upper else None)
         self._scratch = [DirectoryScan(path, enter=enter) for path in directories.scratch.values()]
         self._roots = [*([upper] if upper else []), *directories.scratch.values()]
         self._disk, self._clock, self._size_rw = directories.disk, clock, size_rw
-        self.usages: list[StepUsage] = []
-        self.discarded: dict[tuple[int | None, int], int] = {}
+        self.usages = list(former.usages)
+        self.discarded = {(writer, remover): size for writer, remover, size in former.discarded}
         """Bytes that one step wrote and a later one deleted or replaced, by the two steps' positions (None: what was
         there before the first)."""
 
+    @property
+    def measurements(self) -> Measurements:
+        discarded = tuple((writer, remover, size) for (writer, remover), size in self.discarded.items())
+        return Measurements(tuple(self.usages), discarded, self._upper.writers if self._upper else {})
+
     @contextmanager
-    def step(self, name: str) -> Iterator[Measured]:
+    def step(self, name: str, failed: StepUsage | None = None) -> Iterator[Measured]:
+        """``failed`` is what an attempt before this one cost."""
         measured = Measured()
         watch = Watch(self._roots, self._disk, self._scans())
         before, start = self._held(), self._clock()
@@ -86,6 +95,8 @@ class Meter:
                 yield measured
         finally:
             measured.usage = self._settle(name, self._clock() - start, before, watch)
+            if failed is not None:
+                measured.usage = self.usages[-1] = measured.usage.after(failed)
 
     def _settle(self, name: str, seconds: float, before: int, watch: Watch) -> StepUsage:
         index = len(self.usages)
@@ -94,7 +105,9 @@ class Meter:
         usage = self._usage(StepUsage(name, seconds, None, free_min=watch.free), change, scratch)
         if change is not None:
             usage = self._with_peak(usage, before, watch)
-            self.discarded.update({(writer, index): size for writer, size in change.discarded.items()})
+            for writer, size in change.discarded.items():
+                if writer != index:  # else an attempt that failed wrote it
+                    self.discarded[writer, index] = self.discarded.get((writer, index), 0) + size
         self.usages.append(usage)
         return usage
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from assembler.model.descriptor import canonical_json
+from assembler.model.digest import Digest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -26,6 +29,15 @@ class Inputs:
     environment: dict[str, str] = field(default_factory=dict)
     steps: tuple[StepInputs, ...] = ()
     images: dict[str, str] = field(default_factory=dict)
+
+    def key(self, steps: int) -> str:
+        """Tells states of a container apart: 64 hex digits for the environment and the first ``steps`` steps."""
+        done = [[step.name, step.parts] for step in self.steps[:steps]]
+        return Digest.of(canonical_json([self.environment, done])).hex
+
+    def first(self, steps: int) -> Inputs:
+        """Of no more than so many steps, and of no images."""
+        return Inputs(self.environment, self.steps[:steps])
 
     def changes(self, former: Inputs) -> Iterator[str]:
         """What is another than in ``former``, as short sentences, in the order of a build."""

@@ -35,3 +35,11 @@ def moment(seconds: float) -> str:
 
 def _text(when: datetime) -> str:
     return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def ago(seconds: float) -> str:
+    """How long that is, for people: one number and its unit."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)} {unit}s"
+    return f"{max(0, int(seconds))} seconds"

@@ -61,6 +61,16 @@ class World:
         return self.settings.cache_folder
 
     @property
+    def checkpoints(self) -> Path:
+        """A directory for states of containers that builds can start from."""
+        return self.cache / "checkpoints"
+
+    @property
+    def kept(self) -> Path:
+        """A directory for what is known of builds whose containers stay."""
+        return self.cache / "kept"
+
+    @property
     def platform(self) -> Platform:
         """This machine's."""
         return self.settings.platform

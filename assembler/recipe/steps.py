@@ -24,6 +24,12 @@ class StepTable(Table):
     workdir: ContainerPath | None = Field(default=None, description="The directory to run in.")
     user: Text | None = Field(default=None, description="user or user:group to run as.")
     timeout: Duration | None = Field(default=None, description='"30m", "1h30m", or a number of seconds.')
+    checkpoint: bool | None = Field(
+        default=None, description="Whether the container's state after this step is kept for other builds to start "
+        "from. By default it is where the step took much longer than that.")
+    max_age: Duration | None = Field(
+        default=None, description="How old what this step has made may be, where a build starts from a checkpoint or "
+        'nothing changed since the last one: "12h", "168h".')
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,10 @@ class Step:
     user: str | None = None
     timeout: float | None = None
     """Seconds; None means as long as it takes."""
+    checkpoint: bool | None = None
+    """None leaves it to what it costs."""
+    max_age: float | None = None
+    """Seconds; None means any."""
 
 
 def check(tables: Sequence[StepTable], problems: Problems) -> None:
@@ -69,4 +79,6 @@ def _rows(step: Step) -> Iterator[Row]:
     yield "workdir", str(step.workdir or "")
     yield "environment", pairs(step.env)
     yield "timeout", f"{step.timeout:g} s" if step.timeout else ""
+    yield "checkpoint", {None: "", True: "always", False: "never"}[step.checkpoint]
+    yield "max age", f"{step.max_age:g} s" if step.max_age else ""
     yield "execute", shlex.join(step.argv) if step.script is None else ""

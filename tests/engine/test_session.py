@@ -203,12 +203,18 @@ def test_an_engine_that_is_slow_to_remove_is_a_warning(
 
 
 def test_keep_leaves_it_running(engine: Engine, spec: ContainerSpec) -> None:
-    with engine.session(spec, keep=True):
+    with engine.session(spec) as session:
+        session.write_file(PurePosixPath("/opt/here"), io.BytesIO(b"still"), 0o644)
+        session.keep()
+    assert exists(engine, session.name) and not exists(engine, spec.name)
+    with engine.session_again(spec, session.aside) as again:
+        assert again.read_text("/opt/here") == "still"
+    assert exists(engine, session.name), "it stays until it is let go"
+    with engine.session_again(spec, session.aside) as again:
+        again.let_go()
+    assert not exists(engine, session.name)
+    with pytest.raises(EngineError, match="has no container"), engine.session_again(spec, session.aside):
         pass
-    assert exists(engine, spec.name)
-    with pytest.raises(EngineError, match="could not create the container"), engine.session(spec):
-        pass  # the name is taken; and what was there before is gone afterwards, too
-    assert not exists(engine, spec.name)
 
 
 def test_a_base_without_shell_is_explained(engine: Engine, spec: ContainerSpec) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.test_build import Cli
+
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 SCRIPT = Path(__file__).parents[2] / "scripts/with-engine"
@@ -91,3 +93,27 @@ def test_a_directory_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
                           text=True, check=False)
     assert done.returncode == 5
     assert "too long" in done.stderr
+
+
+def test_a_failed_build_is_resumed_in_an_engine_that_was_kept(parent: Path, tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    recipe = cli.recipe()
+    broken = (tmp_path / recipe).read_text().replace('["rm", "/opt/app/big"]', '"exit 3"')
+    (tmp_path / recipe).write_text(broken)
+    environment = {**cli.environment, **NO_ENGINE, "HOME": str(tmp_path), "IMGASM_ENGINE_DIR": str(parent)}
+
+    def run(*arguments: str, keep: bool = True) -> tuple[int, str]:
+        command = [str(SCRIPT), *(["--keep", "here"] if keep else []), *cli.command(*arguments)]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    build = ("build", recipe, "--on-failure", "keep")
+    status, told = run(*build, keep=False)
+    assert status == 6 and "goes with this private engine; scripts/with-engine --keep NAME lets both stay" in told
+    status, told = run(*build)
+    assert status == 6 and "goes with this private engine" not in told and "its container stays" in told
+    assert [path.name for path in parent.iterdir()] == ["imgasm-engine-here"]
+    (tmp_path / recipe).write_text(broken.replace('"exit 3"', '"rm /opt/app/big"'))
+    status, told = run("resume")
+    assert status == 0 and "[1/2]" not in told and "[2/2]" in told, told
+    assert (tmp_path / "build/sample/index.json").is_file()

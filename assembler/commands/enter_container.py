@@ -1,0 +1,47 @@
+"""``imgasm shell``: what a step would find, for a person."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from assembler.commands.kept_builds import KeptBuilds
+from assembler.commands.run_steps import command_of
+from assembler.engine.container import wake
+from assembler.engine.step import Command, shell_in
+from assembler.model.container import Container
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assembler.commands.kept_builds import KeptBuild
+    from assembler.places.world import World
+    from assembler.recipe.recipe import Recipe
+
+
+@contextmanager
+def entering(
+    kept: KeptBuild, recipe: Recipe | None, world: World, *, terminal: bool
+) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """A command line that is a shell in the container of ``kept``, and the open files that it inherits.
+
+    Environment, directory and user are those of the step that failed, or of the last one, as ``recipe`` has it now.
+    """
+    builds, engine = KeptBuilds(world.kept), world.engine(kept.engine)
+    with builds.alone(kept.build):
+        wake(engine, kept.container)
+        builds.save(replace(kept, entered=True))
+        command = _shell(kept, recipe)
+        if lost := [key for key, value in command.hidden_env.items() if "\n" in value]:
+            world.progress.warn(f"a shell can't be given a secret of several lines; it lacks {', '.join(lost)}")
+        with shell_in(engine, kept.container, command, terminal=terminal) as found:
+            yield found
+
+
+def _shell(kept: KeptBuild, recipe: Recipe | None) -> Command:
+    if recipe is None:
+        return Command("shell", Container().shell[:1], {})
+    at = min(kept.done, len(recipe.steps) - 1)
+    command = command_of(recipe, recipe.steps[at])
+    return replace(command, argv=recipe.container.shell[:1]).hiding(recipe.secrets)

@@ -1,0 +1,51 @@
+"""From a container's files to images in a layout, and the record of what they came from and cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler.commands.attribution import Attribution
+from assembler.commands.budget import check_budgets, through_links
+from assembler.commands.write_images import write_images
+from assembler.commands.write_record import Outcome, engine_name, keep_record, make_record
+from assembler.report.build_text import idle_rules
+
+if TYPE_CHECKING:
+    from assembler.changeset.capture import Capture
+    from assembler.commands.bases import Bases
+    from assembler.commands.inputs import Surroundings
+    from assembler.commands.job import Job
+    from assembler.image.layout import Layout
+    from assembler.measure.step_meter import Meter
+    from assembler.model.inputs import Inputs
+    from assembler.report.build_record import BuildRecord
+
+
+@dataclass(frozen=True, slots=True)
+class BuildWriter:
+    """``layout`` is the job's output, which contents may be spooled to while the container is read."""
+
+    job: Job
+    bases: Bases
+    surroundings: Surroundings
+    layout: Layout
+
+    def write(
+        self, capture: Capture, meter: Meter, inputs: Inputs | None, notes: tuple[str, ...] = ()
+    ) -> BuildRecord:
+        """Writes the images of the recipe and the record beside them. ``notes`` are more that has to be told of it."""
+        recipe, engine, progress = self.job.recipe, self.job.engine, self.job.world.progress
+        layout = self.layout
+        written = write_images(recipe, capture, layout, self.bases, self.job.options)
+        outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
+        ran = engine_name(engine.info, capture) if engine else None
+        record = make_record(recipe, ran, Attribution(capture, meter, recipe.prune.presets), outcomes, layout)
+        record = record.model_copy(update={"inputs": inputs, "notes": (*record.notes, *notes)})
+        budgets = {image.name: image.budget for image in recipe.images}
+        files = through_links(budgets.values(), capture.final)
+        record = check_budgets(record, budgets, self.surroundings.baselines, files)
+        keep_record(record, layout, progress)
+        for rule in idle_rules(record):
+            progress.warn(f"{rule} matched nothing: is it still needed?")
+        return record
