@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.commands.bases import Bases, Policy
-from assembler.commands.build_container import fetched_sources, files_of
 from assembler.commands.disk_space import check_disk_space
 from assembler.commands.inputs import Surroundings
 from assembler.commands.job import BuildOptions, Job
 from assembler.commands.timestamps import with_timestamps
 from assembler.commands.unchanged import former_build, stands
-from assembler.commands.write_build import BuildWriter
 from assembler.commands.write_record import keep_record
 from assembler.errors import RecipeError, UsageError, masked
 from assembler.image.layout import Layout
@@ -90,6 +88,10 @@ def _build(job: Job) -> BuildRecord:
 
 
 def _make(job: Job, bases: Bases, surroundings: Surroundings) -> BuildRecord:
+    """Its imports cost a build for which there is nothing to do a quarter of its time."""
+    from assembler.commands.build_container import fetched_sources, files_of
+    from assembler.commands.write_build import BuildWriter
+
     if job.engine is not None:
         check_disk_space(job.engine, job.output, job.recipe, job.world.progress)
     sources = fetched_sources(job)

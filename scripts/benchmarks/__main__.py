@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks import push, start, table
+from benchmarks import again, push, start, table
 from benchmarks.compare import Results, of_tree
 from benchmarks.contenders import Contender, Imgasm, Pipeline
 from benchmarks.engines import Buildah, Docker, Umoci
@@ -41,6 +41,11 @@ def main() -> None:
         if shutil.which("docker") and _INSIDE not in os.environ:
             _start_again_with_engine()
         push.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["again"]:
+        if _INSIDE not in os.environ:
+            _start_again_with_engine()
+        again.main(sys.argv[2:])
         return
     if sys.argv[1:2] == ["start"]:
         start.main(sys.argv[2:])

@@ -1,0 +1,132 @@
+"""``scripts/chaos builds``: builds with checkpoints that are killed with -9 at random moments.
+
+After each the same build is made again: it must be right to the last byte, whatever the killed one left. In the end
+``imgasm clean`` has to leave nothing: no container, no half-written checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks.again import write_base
+
+_IMGASM: Final = [sys.executable, "-m", "assembler"]
+_RECIPE: Final = """
+name = "killed"
+[base]
+rootfs = "base.tar"
+[container]
+network = "none"
+scratch = ["/scratch"]
+[[step]]
+name = "long"
+checkpoint = true
+run = '''
+mkdir -p /opt/made; i=0; while [ $i -lt 300 ]; do echo $i > /opt/made/$i; i=$((i + 1)); done
+yes checkpoint | head -c 20000000 > /opt/made/big; yes scratch | head -c 5000000 > /scratch/object; rm /bin/yes
+'''
+[[step]]
+name = "short"
+run = "cp /scratch/object /opt/object; rm -r /opt/made/1*"
+[[image]]
+name = "killed"
+"""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """``wrong`` and ``left`` must stay empty. ``started`` counts the builds that began at a checkpoint."""
+
+    killed: int = 0
+    ended: int = 0
+    started: int = 0
+    wrong: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+def main(arguments: list[str]) -> None:
+    wanted = _arguments(arguments)
+    chance = random.Random(wanted.seed)
+    with tempfile.TemporaryDirectory(prefix="imgasm-kills-", dir=wanted.work) as directory:
+        verdict = _Place(Path(directory)).kill(wanted.builds, chance)
+    print(json.dumps(asdict(verdict)))
+    if wanted.json:
+        wanted.json.write_text(json.dumps(asdict(verdict), indent=2) + "\n")
+    sys.exit(1 if verdict.wrong or verdict.left else 0)
+
+
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/chaos builds", description=__doc__)
+    parser.add_argument("--builds", type=int, default=200, metavar="N", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, default=Path("/var/tmp"), metavar="DIR")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict there")
+    return parser.parse_args(arguments)
+
+
+class _Place:
+    """One directory with a recipe, its base and a cache of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {**os.environ, "IMGASM_CACHE": str(directory / "cache"), "SOURCE_DATE_EPOCH": "1700000000"}
+        write_base(directory / "base.tar")
+        (directory / "killed.toml").write_text(_RECIPE)
+
+    def kill(self, builds: int, chance: random.Random) -> Verdict:
+        verdict, start = Verdict(), time.monotonic()
+        right, _ = self._build("right")
+        longest = 1.1 * (time.monotonic() - start)
+        for number in range(builds):
+            if chance.random() < 0.5:  # else it starts from the checkpoint that is there
+                shutil.rmtree(self.directory / "cache/checkpoints", ignore_errors=True)
+            build = self._start("killed")
+            try:
+                build.wait(chance.uniform(0, longest))
+                verdict.ended += 1
+            except subprocess.TimeoutExpired:
+                build.send_signal(signal.SIGKILL)
+                build.wait()
+                verdict.killed += 1
+            found, told = self._build("next")
+            verdict.started += "starting from the checkpoint" in told
+            if found != right:
+                verdict.wrong.append(f"build {number}: {found} instead of {right}")
+            shutil.rmtree(self.directory / "next")
+        verdict.left = self._left()
+        return verdict
+
+    def _start(self, output: str) -> subprocess.Popen[str]:
+        command = [*_IMGASM, "build", "killed.toml", "--output", output, "--json"]
+        return subprocess.Popen(command, cwd=self.directory, env=self.environment, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def _build(self, output: str) -> tuple[str, str]:
+        """The image's digest, or what went wrong; and what was told."""
+        report, told = self._start(output).communicate()
+        return (json.loads(report)["images"][0]["manifest"] if report else told), told
+
+    def _left(self) -> list[str]:
+        """What is there after ``imgasm clean``: containers of imgasm's, half a checkpoint."""
+        subprocess.run([*_IMGASM, "clean"], cwd=self.directory, env=self.environment, check=True, capture_output=True)
+        engine = os.environ.get("IMGASM_ENGINE", "docker")
+        command = [engine, "ps", "--all", "--filter", "label=io.imgasm.build", "--format", "{{.Names}}"]
+        containers = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        half = [path.name for path in (self.directory / "cache/checkpoints").iterdir() if len(path.name) != 64]
+        return [*containers, *half]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
