@@ -26,15 +26,15 @@ from assembler.version import __version__
 _HELP = """
 Assemble container images without Dockerfiles: all steps in one container, one minimal layer.
 
-    imgasm plan RECIPE          what would happen, without an engine
+    imgasm plan RECIPE          show what a build would do
 
     imgasm build RECIPE         run the steps, write the image
 
-    imgasm resume               go on where the last build failed
+    imgasm resume               continue where the last build failed
 
-    imgasm size-report          where every byte of this directory's last build went
+    imgasm size-report          show where the last build's bytes went
 
-    imgasm push                 put that build into its registry
+    imgasm push                 push its images
 
 Exit codes: 0 done, 1 a bug in imgasm, 2 usage, 3 recipe, 4 source, 5 engine, 6 a step failed, 7 changeset, 8 image,
 9 registry, 10 budget exceeded, 11 a file or standard output can't be read or written, 12 a kernel refuses modules,

@@ -122,10 +122,10 @@ def push(
     connection: RegistryOptions,
     printing: Printing,
 ) -> None:
-    """Put a build's images into a registry. What the registry has already is not sent again.
+    """Push a build's images to a registry. What the registry has already is not sent again.
 
-    Layers of a base that was not pulled are mounted from the base's repository, where it is in the same registry.
-    After an interruption, the same command goes on where the registry kept what it had.
+    Layers of a base that was not pulled are mounted from the base's repository, if that is in the same registry. After
+    an interruption, the same command continues where the registry kept what it had.
     """
     from assembler.commands.budget import refuse_over_budget
     from assembler.commands.kernel_verdicts import refused_images
@@ -160,7 +160,7 @@ def load(
 ) -> None:
     """Load a build's images into the local Docker or podman.
 
-    A registry is met only with --copy-base-layers.
+    A registry is asked only with --copy-base-layers.
     """
     from assembler.commands.load import load
 
@@ -184,12 +184,12 @@ def verify(
 ) -> None:
     """Check an image: every blob's digest, every document against the image-spec, every header of its tars.
 
-    All that is wrong is listed, not only the first of it, and errors end in exit code 8.
+    Everything that is wrong is listed, not only the first mistake. Errors end in exit code 8.
 
-    What is in no OCI layout is first copied into one, in the cache folder and for as long as this takes. Of a registry
-    that proves what it serves, byte for byte. Of an archive or engine it proves the image as imgasm reads it: what does
-    not belong to an image is passed over, layers that lie there uncompressed have no digest but their diff_id, and a
-    file that is damaged is reported by the first thing in it that can't be read.
+    An image that is not in an OCI layout is first copied into a temporary one, in the cache folder. For a registry,
+    this proves what it serves, byte for byte. For an archive or engine, it proves the image as imgasm reads it: files
+    that do not belong to the image are ignored, uncompressed layers have no digest but their diff_id, and only the
+    first fault of a damaged file is reported.
 
     With --kernel the modules in the image are held against kernels: one line for each, loads, refused or unknown, with
     what the kernel would say. A module that a kernel refuses ends in exit code 12. WHAT can then be a directory of
@@ -221,9 +221,10 @@ def copy(
     connection: RegistryOptions,
     printing: Printing,
 ) -> None:
-    """Copy an image between registries, OCI layouts, archives and engines. Digests stay wherever blobs do.
+    """Copy an image between registries, OCI layouts, archives and engines. Blobs that are copied unchanged keep their
+    digests.
 
-    Both places are written as skopeo writes them:
+    Write both places as for skopeo:
 
         docker://REFERENCE, or just REFERENCE    an image in a registry
 
@@ -231,7 +232,7 @@ def copy(
 
         oci-archive:FILE[:NAME], or FILE.tar     in an archive, which Docker, podman, skopeo and containerd load
 
-        docker-archive:FILE[:REFERENCE]          the same with one image: of an index the one for this machine
+        docker-archive:FILE[:REFERENCE]          the same with one image; of an index, this machine's
 
         docker-daemon:NAME                       in the local Docker
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from assembler.commands.login import Vault
     from assembler.registry.connection_settings import ConnectionSettings
 
-_Registry = Annotated[str, typer.Argument(metavar="REGISTRY", help="Its host, with a port where it has one.")]
+_Registry = Annotated[str, typer.Argument(metavar="REGISTRY", help="The registry's host, and its port if it has one.")]
 _File = Annotated[
     Path | None,
-    typer.Option("--authfile", metavar="FILE", help="Where to keep them.", show_default="Docker's config.json"),
+    typer.Option("--authfile", metavar="FILE", help="Where they are stored.", show_default="Docker's config.json"),
 ]
 
 
@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
 
 
 def login(registry: _Registry, user: User, transport: Transport, quiet: Quiet = False) -> None:
-    """Try credentials on a registry, and keep them where Docker does: in its helper, or unencrypted in its file."""
+    """Check credentials with a registry, and store them as Docker does: in its helper, or unencrypted in its file."""
     from assembler.commands import login as use
     from assembler.registry.auth_file import host_of
     from assembler.registry.credentials import Credential
@@ -66,7 +66,7 @@ def login(registry: _Registry, user: User, transport: Transport, quiet: Quiet = 
 
 
 def logout(registry: _Registry, authfile: _File = None) -> None:
-    """Forget the credentials of a registry."""
+    """Remove the stored credentials of a registry."""
     from assembler.commands import login as use
     from assembler.registry.auth_file import host_of
 

@@ -57,8 +57,8 @@ class Making:
     ] = False
     prove: Annotated[
         bool,
-        typer.Option("--prove", help="Prove each layer against the container before that is removed: the layer makes "
-                     "the same files, and nothing in it is superfluous. (imgasm verify checks a finished image.)"),
+        typer.Option("--prove", help="Prove, before the container is removed, that each layer makes the same files "
+                     "and has nothing superfluous in it. (imgasm verify checks a finished image.)"),
     ] = False  # fmt: skip
     verify: Annotated[bool, typer.Option("--verify", hidden=True, help="The former name of --prove.")] = False
     allow_refused_modules: Annotated[
@@ -69,7 +69,7 @@ class Making:
         str | None,
         typer.Option("--created", metavar="TIME",
                      help="Date the images: 2026-01-02T03:04:05Z, source_date_epoch, or now. "
-                          "By default they say what was done, not when."),
+                          "By default they have no date."),
     ] = None  # fmt: skip
     platform: Annotated[
         str | None,
@@ -111,8 +111,8 @@ def build(
 ) -> None:
     """Run the recipe's steps in one container, and write each of its images with one new layer to an OCI layout.
 
-    SOURCE_DATE_EPOCH, where set, is the latest time that a new file in the layer can have; the steps find it set, too.
-    Registries are met for bases and baselines that are in one. A recipe without steps needs no engine.
+    SOURCE_DATE_EPOCH, if set, is the latest time that a new file in the layer can have; the steps see it, too. A
+    registry is asked only for a base or baseline that is in one. A recipe without steps needs no engine.
     """
     from assembler.commands.budget import raise_if_broken
     from assembler.commands.build import build as run_build
@@ -143,7 +143,7 @@ def plan(recipe: RecipeChoice, as_json: shared_options.Json = False) -> None:
 
 
 def lock(recipe: RecipeChoice, as_json: shared_options.Json = False) -> None:
-    """Fetch the sources that have no sha256 yet, and pin what they are in the lock file beside the recipe."""
+    """Fetch the sources that have no sha256 yet, and pin them in the lock file beside the recipe."""
     from assembler.commands.lock import lock as pin
     from assembler.places.world import World
 
@@ -167,7 +167,7 @@ def recipes(
     ] = Path(),
     as_json: shared_options.Json = False,
 ) -> None:
-    """List the recipes that come with imgasm, or copy some, to build them or to begin with.
+    """List the recipes that come with imgasm, or copy some to build or change them.
 
     The name modules stands for the loader that goes into images of kernel modules: imgasm recipes modules.
     """
@@ -212,7 +212,7 @@ def schema(
 def clean(
     layouts: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[DIR]...", help="Layouts to remove blobs from that no image in them needs.",
+        typer.Argument(metavar="[DIR]...", help="Layouts from which to remove blobs that no image needs.",
                        exists=True, file_okay=False),
     ] = None,
     engine: shared_options.EngineOption = None,
@@ -222,11 +222,11 @@ def clean(
     kept: Annotated[bool, typer.Option("--kept", help="Also the containers that builds have kept.")] = False,
     as_json: shared_options.Json = False,
 ) -> None:
-    """Remove what killed builds left: in the cache, and in the engine containers and volumes whose imgasm is gone.
+    """Remove what killed builds left in the cache, and the containers and volumes that they left in the engine.
 
     Containers that were kept (--on-failure keep, --keep-container) stay. Their age is shown.
 
-    With names of layouts, only these are cleaned: of blobs that former builds left. What may be in use stays.
+    With names of layouts, only these are cleaned: blobs that former builds left are removed. What may be in use stays.
     """
     from assembler.commands.clean import clean_cache, clean_engine, clean_layouts
     from assembler.places.world import World

@@ -70,7 +70,7 @@ class RegistryOptions(Transport):
     authfile: Annotated[
         Path | None,
         typer.Option("--authfile", metavar="FILE", exists=True, dir_okay=False,
-                     help="Registry credentials, in the form of Docker's config.json. No other place is then asked."),
+                     help="Registry credentials, in the form of Docker's config.json. No other place is read then."),
     ] = None  # fmt: skip
 
     def world(self, progress: Progress) -> World:

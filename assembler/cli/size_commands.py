@@ -71,7 +71,8 @@ def size_report(
 ) -> None:
     """Show where the bytes went: of a build per step, prune rule and file; of any other image per layer.
 
-    Of an image in a registry only the manifest is read, unless --deep. Budgets that are broken end in exit code 10.
+    Of an image in a registry, only the manifest is read, unless --deep is given. A budget that is exceeded ends in exit
+    code 10.
     """
     from assembler.commands.budget import raise_if_broken
     from assembler.commands.size_report import size_report as read_report

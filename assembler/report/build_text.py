@@ -129,7 +129,7 @@ def _image(record: BuildRecord, image: ImageReport) -> RenderableType:
             parts += [Text(f"\nlargest {what}", "dim"), _heaviest(record, heavies)]
     worth = [hint for hint in image.hints if hint.bytes >= _WORTH_A_HINT]
     if worth:
-        parts += [Text("\ncould still go", "dim"), hint_rows(worth)]
+        parts += [Text("\ncould be left out", "dim"), hint_rows(worth)]
     return section(title, *parts)
 
 

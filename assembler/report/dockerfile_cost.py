@@ -28,7 +28,7 @@ class LastStage(RecordPart):
 
 
 class DockerfileCost(RecordPart):
-    """What the same steps cost as a Dockerfile of one stage with one RUN each, where nothing ever shrinks.
+    """What the same steps cost as a Dockerfile of one stage with one RUN each, where deleting frees nothing.
 
     ``steps`` is what each RUN layer would hold, uncompressed; ``bytes`` their sum, ``scratch`` the part of it that
     imgasm kept on scratch volumes. ``compressed_estimate`` is that sum at the ratio that this build's own layers were
@@ -60,12 +60,12 @@ class DockerfileCost(RecordPart):
 
     def one_stage(self) -> str:
         """A sentence's end: what an image has to carry."""
-        scratch = f", {human(self.scratch)} of it here on scratch" if self.scratch else ""
+        scratch = f", {human(self.scratch)} of it on scratch volumes here" if self.scratch else ""
         guess, compressed = self.compressed_estimate, ""
         if guess is not None:
             compressed = f"; about {human(guess)} compressed (an estimate, at this build's own ratio)"
         layers = counted(len(self.steps), "layer")
-        return f"{human(self.bytes)} in {layers}, uncompressed, nothing ever shrinking{scratch}{compressed}"
+        return f"{human(self.bytes)} in {layers}, uncompressed (deleting frees nothing){scratch}{compressed}"
 
     def last_stages(self) -> Iterator[tuple[str, str]]:
         """For each image its name, and a sentence's end: what it carries, here and with two stages alike."""

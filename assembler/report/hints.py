@@ -35,7 +35,7 @@ class Hint(RecordPart):
         return {
             "preset": f'prune.presets = ["{self.what}"]',
             "equal": "copies of other files in the layer: hard links would do",
-            "debug": "debugging information: strip --strip-debug takes it out",
+            "debug": "debugging information: strip --strip-debug removes it",
         }[self.kind]
 
 

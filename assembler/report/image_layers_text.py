@@ -69,7 +69,7 @@ def _contents(report: LayersReport, contents: Contents) -> list[RenderableType]:
         if heavies:
             parts.append(section(f"Largest {what}", _heaviest(report, heavies)))
     if contents.hints:
-        parts.append(section("Could still go", hint_rows(contents.hints)))
+        parts.append(section("Could be left out", hint_rows(contents.hints)))
     return parts
 
 

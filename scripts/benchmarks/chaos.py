@@ -1,7 +1,7 @@
 """Pushes over a line that breaks, some of them killed and pushed again: is what the registry holds whole, and once?
 
 Every push is ``imgasm push`` as a process, of an image of its own, through a proxy that cuts every connection after a
-random number of bytes. A push that was killed, or gave up after its five tries, is said again, as a person would.
+random number of bytes. A push that was killed, or gave up after its five tries, is started again, as a person would.
 """
 
 from __future__ import annotations

@@ -184,4 +184,4 @@ def test_a_directory_that_is_no_layout(imgasm: Imgasm) -> None:
 
 def test_help_says_what_is_proved(imgasm: Imgasm) -> None:
     said = " ".join(imgasm("verify", "--help").stdout.split())
-    assert "proves what it serves" in said and "passed over" in said
+    assert "proves what it serves" in said and "are ignored" in said

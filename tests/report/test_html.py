@@ -118,7 +118,7 @@ def test_it_opens_with_the_figures(shown: Shown) -> None:
 def test_it_says_what_is_over_budget_and_what_could_go(shown: Shown) -> None:
     over = shown.at("#over").inner_text()
     assert "<i>x</i>: the layer is 46.0 MB, 6.00 MB over its budget of 40.0 MB" in over and "<script>alert" in over
-    assert re.search(r"strip-debug takes it out\s+2\s+90.0 MB\s+20.0 MB", shown.at("#hints").inner_text())
+    assert re.search(r"strip-debug removes it\s+2\s+90.0 MB\s+20.0 MB", shown.at("#hints").inner_text())
     shown.at("#image").select_option(index=1)
     assert shown.at("#hinted").is_hidden()
 

@@ -50,10 +50,10 @@ function drawDockerfile(record, image, palette) {
   byId("dockerfile").hidden = !cost;
   if (!cost) return;
   const guess = cost.compressed_estimate === null ? "" : ` About ${human(cost.compressed_estimate)} compressed: an estimate, at this build's own ratio.`;
-  const scratch = cost.scratch ? ` ${human(cost.scratch)} of it were on scratch here.` : "";
+  const scratch = cost.scratch ? ` ${human(cost.scratch)} of it was on scratch volumes here.` : "";
   const copied = cost.two_stages.find((stage) => stage.image === image.name);
   const removals = copied && copied.removals ? ` COPY can't remove ${copied.removals} ${copied.removals === 1 ? "path" : "paths"}.` : "";
-  byId("dockerfile-told").textContent = `One stage, one RUN for each step: what each layer would hold, unpacked, for in one stage nothing ever shrinks.${scratch}${guess}`
+  byId("dockerfile-told").textContent = `One stage, one RUN for each step: what each layer would hold, unpacked. In one stage, deleting frees nothing.${scratch}${guess}`
     + ` Two stages, COPY --from of the same files: no more than here, but the first stage's ${human(cost.bytes)} stay in the builder's cache.${removals}`;
   byId("bars").replaceChildren(
     ...cost.steps.map((size, index) =>
@@ -96,7 +96,7 @@ function drawHints(image) {
   const told = {
     preset: (what) => `prune.presets = ["${what}"]`,
     equal: () => "copies of other files in the layer: hard links would do",
-    debug: () => "debugging information: strip --strip-debug takes it out",
+    debug: () => "debugging information: strip --strip-debug removes it",
   };
   byId("hinted").hidden = !image.hints.length;
   fill(byId("hints"), [["what"], ["files", true], ["bytes", true], ["about, compressed", true], ["such as"]], image.hints.map((hint) => [
