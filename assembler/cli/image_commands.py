@@ -166,7 +166,7 @@ def load(
 
     terminal = printing.terminal()
     world = connection.world(terminal)
-    place, into = build.place(terminal), world.engine(shared_options.engine_name(engine))
+    place, into = build.place(terminal), world.engine(engine)
     loaded = load(place, build.image, into, world, copy_base_layers=copy_base_layers)
     names = [(str(name), one.identity) for one in loaded for name in one.references or ("",)]
     if printing.as_json:

@@ -81,7 +81,7 @@ class Making:
         from assembler.commands.job import BuildOptions
 
         return BuildOptions(
-            engine=shared_options.engine_name(self.engine),
+            engine=self.engine,
             platform=shared_options.platform(self.platform),
             cache=not self.no_cache,
             way=self.capture.value,

@@ -15,11 +15,12 @@ from assembler.cli.last_build import last_build
 from assembler.cli.terminal import Terminal
 from assembler.cli.variable_values import given_values
 from assembler.errors import UsageError
+from assembler.model.engines import ENGINES, EngineName
 
 if TYPE_CHECKING:
     from assembler.commands.kept_builds import Given
     from assembler.engine.client import Engine
-    from assembler.model.place import EngineName, Place
+    from assembler.model.place import Place
     from assembler.model.platform import Platform
     from assembler.model.secrets import Secrets
     from assembler.progress import Progress
@@ -34,11 +35,6 @@ WHAT: Final = (
 _STANDARD_INPUT: Final = Path("-")
 
 
-class EngineChoice(StrEnum):
-    docker = "docker"
-    podman = "podman"
-
-
 class CodecName(StrEnum):
     zstd = "zstd"
     gzip = "gzip"
@@ -46,8 +42,9 @@ class CodecName(StrEnum):
 
 
 EngineOption = Annotated[
-    EngineChoice | None,
-    typer.Option("--engine", envvar="IMGASM_ENGINE", help="docker or podman. By default the first one that answers."),
+    EngineName | None,
+    typer.Option("--engine", envvar="IMGASM_ENGINE",
+                 help=f"{' or '.join(ENGINES)}. By default the first one that answers."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 ImageName = Annotated[
@@ -148,15 +145,11 @@ class Loudness:
         return Terminal(verbose=self.verbose, quiet=self.quiet)
 
 
-def engine(name: EngineChoice | None) -> Engine:
+def engine(name: EngineName | None) -> Engine:
     """The engine that was asked for, or the first one that answers."""
     from assembler.places.world import World
 
-    return World.from_settings(environment.settings()).engine(engine_name(name))
-
-
-def engine_name(name: EngineChoice | None) -> EngineName | None:
-    return None if name is None else "docker" if name is EngineChoice.docker else "podman"
+    return World.from_settings(environment.settings()).engine(name)
 
 
 def platform(text: str | None) -> Platform | None:

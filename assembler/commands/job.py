@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from assembler.commands.capture_container import Way
     from assembler.engine.client import Engine
-    from assembler.model.place import EngineName
+    from assembler.model.engines import EngineName
     from assembler.model.platform import Platform
     from assembler.places.world import World
     from assembler.recipe.recipe import Recipe

@@ -8,21 +8,23 @@ from python_on_whales import ClientNotFoundError, DockerClient
 
 from assembler.engine.client import Engine
 from assembler.engine.client_process import ask
-from assembler.engine.info import EngineInfo, Name, read_info
+from assembler.engine.info import EngineInfo, read_info
 from assembler.engine.refusal import NOT_ALLOWED
 from assembler.errors import EngineError
+from assembler.model.engines import ENGINES, EngineName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_NAMES: Final[tuple[Name, ...]] = ("docker", "podman")
 _HINT: Final = ("Start Docker (sudo systemctl start docker), run this with sudo if you may not use it, or let "
                 "scripts/with-engine start a private one: scripts/with-engine imgasm build ...")
 
-_NOWHERE: Final[Mapping[Name, str]] = {}
+_NOWHERE: Final[Mapping[EngineName, str]] = {}
 
 
-def connect(name: Name | None = None, options: Sequence[str] = (), hosts: Mapping[Name, str] = _NOWHERE) -> Engine:
+def connect(
+    name: EngineName | None = None, options: Sequence[str] = (), hosts: Mapping[EngineName, str] = _NOWHERE
+) -> Engine:
     """The engine called ``name``, or the first of docker and podman that answers.
 
     ``options`` are the client's own, before its command: ``--runtime runc`` for podman, ``--context`` for docker. What
@@ -31,7 +33,7 @@ def connect(name: Name | None = None, options: Sequence[str] = (), hosts: Mappin
     takes its place when it does not answer.
     """
     failures = []
-    for candidate in (name,) if name else _NAMES:
+    for candidate in (name,) if name else ENGINES:
         try:
             return _reach(candidate, options if name else ())
         except EngineError as error:
@@ -43,14 +45,14 @@ def connect(name: Name | None = None, options: Sequence[str] = (), hosts: Mappin
     raise EngineError(wanted, hint=hint, detail="\n".join(error.message for error in failures))
 
 
-def _not_there(name: Name, told: str, error: EngineError) -> EngineError:
+def _not_there(name: EngineName, told: str, error: EngineError) -> EngineError:
     variable = told.partition("=")[0]
     hint = f"Check {variable} in the environment, or unset it to use the engine of this machine."
     return EngineError(f"{name} does not answer at {told}", hint=NOT_ALLOWED if error.hint == NOT_ALLOWED else hint,
                        detail=error.message)
 
 
-def _reach(name: Name, options: Sequence[str]) -> Engine:
+def _reach(name: EngineName, options: Sequence[str]) -> Engine:
     client = DockerClient(client_call=[name, *options])
     try:
         command = [str(part) for part in client.client_config.docker_cmd]
@@ -59,12 +61,12 @@ def _reach(name: Name, options: Sequence[str]) -> Engine:
     return Engine(client, _info(name, command))
 
 
-def _info(name: Name, command: list[str]) -> EngineInfo:
+def _info(name: EngineName, command: list[str]) -> EngineInfo:
     answer = ask([*command, "info", "--format", "{{json .}}"], name, timeout=30)
     return read_info(answer, _endpoint(name, command))
 
 
-def _endpoint(name: Name, command: list[str]) -> str:
+def _endpoint(name: EngineName, command: list[str]) -> str:
     """Docker's context knows about DOCKER_HOST, DOCKER_CONTEXT and ``--context``."""
     if name == "podman":
         return "unix://"

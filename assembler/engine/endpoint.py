@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from python_on_whales import DockerClient
 
-    from assembler.engine.info import EngineInfo, Name
+    from assembler.engine.info import EngineInfo
+    from assembler.model.engines import EngineName
 
 
 class Endpoint:
@@ -27,7 +28,7 @@ class Endpoint:
         self.info = info
 
     @property
-    def name(self) -> Name:
+    def name(self) -> EngineName:
         return self.info.name
 
     @cached_property

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from assembler.engine.refusal import explain
 from assembler.errors import EngineError
+from assembler.model.engines import EngineName
 from assembler.model.platform import Platform
-
-Name = Literal["docker", "podman"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class EngineInfo:
     Desktop's virtual machine looks local, too: whether a container's process can be seen decides (:meth:`Session.pid`).
     """
 
-    name: Name
+    name: EngineName
     version: str
     storage_driver: str
     root: Path

@@ -16,20 +16,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from assembler.errors import UsageError
+from assembler.model.engines import ENGINES, EngineName
 from assembler.model.reference import Reference
 
-EngineName = Literal["docker", "podman"]
+_ENGINES: Final = {known.transport: name for name, known in ENGINES.items()}
 
-TRANSPORTS: Final = ("docker:", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:", "containers-storage:")
-
-_ENGINES: Final[dict[str, EngineName]] = {"docker-daemon": "docker", "containers-storage": "podman"}
+TRANSPORTS: Final = (
+    "docker:", "oci:", "oci-archive:", "docker-archive:", *(f"{transport}:" for transport in _ENGINES)
+)  # fmt: skip
 
 KINDS: Final = (
-    "Name a build's directory or another OCI layout, an archive, docker-daemon:IMAGE, containers-storage:IMAGE, or a "
-    "reference in a registry."
+    "Name a build's directory or another OCI layout, an archive, "
+    f"{', '.join(f'{transport}:IMAGE' for transport in _ENGINES)}, or a reference in a registry."
 )
 
 

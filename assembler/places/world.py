@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.engine.client import Engine
-    from assembler.model.place import EngineName
+    from assembler.model.engines import EngineName
     from assembler.model.platform import Platform
     from assembler.progress import Progress
     from assembler.source.fetch import Fetcher

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assembler.errors import UsageError
+from assembler.model.engines import ENGINES
 from assembler.model.platform import Platform
 from assembler.registry.connection_settings import ConnectionSettings, Tls
 from assembler.registry.find_credential import CredentialSources
@@ -19,11 +20,10 @@ from assembler.registry.retry import RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assembler.model.place import EngineName
+    from assembler.model.engines import EngineName
     from assembler.registry.retry import Clock
 
 _PASSWORD: Final = re.compile(r"://[^/@]*:[^/@]*@")
-_ENGINES: Final[tuple[EngineName, ...]] = ("docker", "podman")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +78,12 @@ class WorldSettings:
     def engine_name(self) -> EngineName | None:
         """None for the first that answers. UsageError where IMGASM_ENGINE names no engine."""
         name = self.engine or self.environment.get("IMGASM_ENGINE") or None
-        for known in _ENGINES:
+        for known in ENGINES:
             if name == known:
                 return known
         if name is None:
             return None
-        raise UsageError(f"IMGASM_ENGINE is {name!r}", hint="It must be docker or podman.")
+        raise UsageError(f"IMGASM_ENGINE is {name!r}", hint=f"It must be {' or '.join(ENGINES)}.")
 
     def engine_options(self, name: EngineName) -> list[str]:
         """Options for the engine's own client, before its command: ``IMGASM_PODMAN_OPTIONS="--runtime runc"``.
@@ -98,13 +98,10 @@ class WorldSettings:
 
     def engine_hosts(self) -> dict[EngineName, str]:
         """Which variable says where an engine is, as ``DOCKER_HOST=tcp://host:2375``, without a password in it."""
-        variables: dict[EngineName, tuple[str, ...]] = {
-            "docker": ("DOCKER_HOST", "DOCKER_CONTEXT"), "podman": ("CONTAINER_HOST", "CONTAINER_CONNECTION"),
-        }  # fmt: skip
         return {
             engine: _PASSWORD.sub("://", f"{name}={self.environment[name]}")
-            for engine, names in variables.items()
-            for name in reversed(names)
+            for engine, known in ENGINES.items()
+            for name in reversed(known.variables)
             if self.environment.get(name)
         }
 

@@ -23,6 +23,7 @@ from assembler.recipe.values import VARIABLE, Glob, ImageReference, KernelName, 
 
 _WILDCARDS: Final = frozenset("*?[")
 _CODECS: Final = ({"type": "string", "enum": list(CODECS)}, VARIABLE)
+_NAMES: Final = ", ".join(f'"{codec}"' for codec in CODECS)
 _LEVELS: Final = ", ".join(
     f"{codec.levels[0]} to {codec.levels[-1]} for {codec.name}" for codec in CODECS.values() if codec.levels
 )
@@ -76,7 +77,7 @@ class ImageTable(RunTable):
         "container, absolute paths of headers there, or packages, directories and vmlinuz beside the recipe that begin "
         "with ./; by default those whose headers are in the container and that the modules were compiled for.")
     compression: Annotated[CompressionTable, Shorthand(_codec_alone, _CODECS)] = Field(
-        default_factory=CompressionTable, description='"zstd", "gzip", "none", or a table with codec and level.')
+        default_factory=CompressionTable, description=f"{_NAMES}, or a table with codec and level.")
     max_size: Size | None = Field(
         default=None, description='Short for budget.layer: "60MB", "60MiB", or bytes.')
     budget: BudgetTable = BudgetTable()

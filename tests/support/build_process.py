@@ -13,9 +13,9 @@ from typing import cast
 
 from assembler.engine.connect import connect
 from assembler.engine.container import ContainerSpec
-from assembler.engine.info import Name
 from assembler.engine.step import Command
 from assembler.model.container import Container
+from assembler.model.engines import EngineName
 
 
 class Terminated(BaseException):
@@ -30,7 +30,7 @@ def main(engine: str, image: str, build: str) -> None:
     signal.signal(signal.SIGTERM, terminate)
     spec = ContainerSpec(image, build, Container(network="none", scratch=(PurePosixPath("/scratch"),)))
     try:
-        with connect(cast(Name, engine)).session(spec) as session:
+        with connect(cast(EngineName, engine)).session(spec) as session:
             session.run(Command("endless", ["/bin/sh", "-c", "echo started; sleep 1000"], {}),
                         on_output=lambda line: print(line, flush=True))  # noqa: T201
     except (Terminated, KeyboardInterrupt):
