@@ -81,7 +81,7 @@ def cache(
         found = use.prune(world, pruning.limits())
     elif asked.recipe is not None:
         recipe = RecipeChoice(asked.recipe, asked.settings, asked.from_environment, asked.from_files).open()
-        engine = shared_options.engine_name(asked.engine)
+        engine = asked.engine
         found = use.explain(recipe, Path("build", recipe.name), world, engine)
     else:
         found = use.checkpoints(world)

@@ -235,7 +235,7 @@ def clean(
     removed = clean_layouts(layouts) if layouts else clean_cache(world.cache)
     try:
         if not layouts:
-            removed += clean_engine(world.engine(shared_options.engine_name(engine)), world, every=every, kept=kept)
+            removed += clean_engine(world.engine(engine), world, every=every, kept=kept)
     finally:
         if as_json:
             emit_json(json.dumps(removed))

@@ -20,7 +20,7 @@ from assembler.model.timestamp import ago
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.model.place import EngineName
+    from assembler.model.engines import EngineName
     from assembler.places.world import World
     from assembler.recipe.recipe import Recipe
 

@@ -18,8 +18,8 @@ from assembler.commands.capture_container import Way
 from assembler.engine.container import kept_name
 from assembler.errors import UsageError
 from assembler.locks import attempt
+from assembler.model.engines import EngineName
 from assembler.model.inputs import Inputs
-from assembler.model.place import EngineName
 from assembler.model.step_usage import Measurements
 
 if TYPE_CHECKING:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
 
 from assembler.model.bootstrap import Bootstrap
 from assembler.model.place import TRANSPORTS, Place
 from assembler.recipe.rows import Row
-from assembler.recipe.table import Table
+from assembler.recipe.table import MAY_BE_SECRET, Table
 from assembler.recipe.values import ImageReference, Text, fail
 
 
@@ -23,7 +24,7 @@ class BootstrapTable(Table):
     variant: Text = Field(default="minbase", description="mmdebstrap's --variant.")
     architecture: Text | None = Field(
         default=None, description="Debian's name, such as amd64; by default this machine's.")
-    mirror: Text | None = Field(
+    mirror: Annotated[Text | None, MAY_BE_SECRET] = Field(
         default=None, description="URL of the package archive, or a line for apt's sources.list; a snapshot's pins the "
         "base. By default mmdebstrap's choice.")
 

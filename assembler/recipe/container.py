@@ -12,7 +12,7 @@ from pydantic import Field
 from assembler.model.container import Container
 from assembler.recipe.problems import Problems
 from assembler.recipe.rows import Row, pairs
-from assembler.recipe.table import Table
+from assembler.recipe.table import MAY_BE_SECRET, Table
 from assembler.recipe.values import Capability, Environment, ScratchPath, Text
 
 
@@ -29,7 +29,8 @@ class ContainerTable(Table):
     network: Text | None = Field(default=None, description="The engine's --network: host, none, or a network's name.")
     scratch: list[ScratchPath] = Field(
         default=[], description="Directories on volumes: nothing in them can reach a layer.")
-    env: Environment = Field(default={}, description="Environment of every step; no image gets it.")
+    env: Annotated[Environment, MAY_BE_SECRET] = Field(
+        default={}, description="Environment of every step; no image gets it.")
     shell: Annotated[list[Text], Field(min_length=1)] = Field(
         default=["/bin/sh", "-e", "-c"], description="Runs the steps' scripts; the script is the last argument.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
@@ -12,7 +13,7 @@ from pydantic import Field
 from assembler.model.secrets import NO_SECRETS, Secrets, without_userinfo
 from assembler.recipe.problems import Problems, Standing
 from assembler.recipe.rows import Row
-from assembler.recipe.table import Given, Table
+from assembler.recipe.table import MAY_BE_SECRET, Given, Table
 from assembler.recipe.values import ContainerPath, FileName, Sha256, SourceUrl
 
 MOUNTS = "/imgasm/sources"
@@ -21,7 +22,8 @@ MOUNTS = "/imgasm/sources"
 class SourceTable(Table):
     """An input that is fetched once, checked, and mounted read-only: no layer ever holds it."""
 
-    url: SourceUrl = Field(description="An http, https or file URL, or a path relative to the recipe.")
+    url: Annotated[SourceUrl, MAY_BE_SECRET] = Field(
+        description="An http, https or file URL, or a path relative to the recipe.")
     name: FileName | None = Field(default=None, description="By default the last part of the URL.")
     path: ContainerPath | None = Field(
         default=None, description="Where it is mounted; by default /imgasm/sources/<name>.")

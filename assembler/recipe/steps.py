@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Annotated
 
 from pydantic import Field
 
 from assembler.recipe.problems import Problems
 from assembler.recipe.rows import Row, columns, pairs
-from assembler.recipe.table import Table
+from assembler.recipe.table import MAY_BE_SECRET, Table
 from assembler.recipe.values import ContainerPath, Duration, Environment, Script, Text
 
 
@@ -20,7 +21,8 @@ class StepTable(Table):
 
     name: Text = Field(description="What reports call it.")
     run: Script = Field(description="A script for the container's shell, or a list that is executed as it is.")
-    env: Environment = Field(default={}, description="Environment of this step, beside the container's.")
+    env: Annotated[Environment, MAY_BE_SECRET] = Field(
+        default={}, description="Environment of this step, beside the container's.")
     workdir: ContainerPath | None = Field(default=None, description="The directory to run in.")
     user: Text | None = Field(default=None, description="user or user:group to run as.")
     timeout: Duration | None = Field(default=None, description='"30m", "1h30m", or a number of seconds.')

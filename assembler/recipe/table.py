@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 
+MAY_BE_SECRET: Final = object()
+"""Of a key, in ``Annotated``: a secret variable may stand in its value, which imgasm neither shows nor records."""
+
 STRING: Final[JsonSchemaValue] = {"type": "string"}
 
 
@@ -35,6 +38,13 @@ class Table(BaseModel):
 
 def _fixed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def table_in(annotation: Any) -> type[Table] | None:
+    """The table class inside ``list[T]``, ``T | None`` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        return annotation
+    return next(filter(None, map(table_in, getattr(annotation, "__args__", ()))), None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # typing wants a hash, which schemas have not

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from assembler.recipe.positions import Location
 from assembler.recipe.problems import Problems
 from assembler.recipe.recipe import Document
-from assembler.recipe.table import Table
+from assembler.recipe.table import Table, table_in
 from assembler.recipe.variables import closest, suggestion
 
 _UNKNOWN: Final = "extra_forbidden"
@@ -82,16 +82,9 @@ def _keys_at(location: Location) -> list[str]:
     table: type[Table] = Document
     for key in location:
         if isinstance(key, str):
-            table = _table_in(_fields(table).get(key)) or table  # or a name that the recipe chose, as in [vars]
+            table = table_in(_fields(table).get(key)) or table  # or a name that the recipe chose, as in [vars]
     return list(_fields(table))
 
 
 def _fields(table: type[Table]) -> dict[str, Any]:
     return {field.alias or name: field.annotation for name, field in table.model_fields.items()}
-
-
-def _table_in(annotation: Any) -> type[Table] | None:
-    """The table class inside ``list[T]``, ``T | None`` and the like."""
-    if isinstance(annotation, type) and issubclass(annotation, Table):
-        return annotation
-    return next(filter(None, map(_table_in, getattr(annotation, "__args__", ()))), None)
