@@ -53,7 +53,7 @@ __all__ = [
     "size_report",
 ]  # fmt: skip
 
-_ROOMS: Final = {
+_MODULES: Final = {
     "api": ("build", "load_recipe", "open_image", "put_image", "size_report"),
     "commands.build": ("BuildOptions",),
     "errors": (
@@ -75,13 +75,13 @@ _ROOMS: Final = {
     "report.image_layers": ("LayersReport",),
     "report.build_record": ("BuildRecord",),
 }  # fmt: skip
-_ROOM_OF: Final = {name: f"{__name__}.{room}" for room, names in _ROOMS.items() for name in names}
+_MODULE_OF: Final = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOM_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_ROOM_OF[name]), name)
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
     return value
 
 
