@@ -21,13 +21,13 @@ def of_signature(module: Module, kernel: Kernel) -> Iterator[Reason]:
     if not module.is_signed or module.signer is None:
         yield from _without(kernel, "unsigned module", "is not signed")
         return
-    who = f"is signed by {module.signer.name}"
+    who = f"is signed by {module.signer}"
     if kernel.keys is None:
         weight = Weight.UNKNOWN if _is_enforced(kernel) or _is_locked(kernel) else Weight.NOTE
         what = f"{who}: whether the kernel has that key, only the kernel's file and the machine tell"
         yield Reason(weight, "key", what, kernel.origin("config", "host"))
     elif not any(key.is_of(module.signer) for key in kernel.keys):
-        trusted = ", ".join(key.name for key in kernel.keys) or "nobody"
+        trusted = ", ".join(str(key) for key in kernel.keys) or "nobody"
         more = f"{who}, and the kernel trusts {trusted} (the machine may add keys: MOK, db)"
         yield from _without(kernel, "module with unavailable key", more)
 

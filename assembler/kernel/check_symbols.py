@@ -90,7 +90,8 @@ def is_proprietary(module: Module, links: Links | None, inserted: Inserted) -> b
 
 def of_symbols(module: Module, kernel: Kernel, links: Links | None, inserted: Inserted) -> Iterator[Reason]:
     if links is None:
-        what = f"{len(module.imports)} symbols: nobody says which ones the kernel exports"
+        why = f" ({kernel.unread})" if kernel.unread else ""
+        what = f"{len(module.imports)} symbols: nobody says which ones the kernel exports{why}"
         yield Reason(UNKNOWN, "symbols", what)
         return
     yield from _of_versions(module, kernel, links)

@@ -12,9 +12,10 @@ import zstandard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LARGEST: Final = 512 << 20
+LARGEST: Final = 256 << 20
 """Bytes that a module or a kernel can have; NVIDIA's largest has 70 million, Debian's kernel as many."""
 
+_LZ4_BLOCK: Final = 8 << 20
 _STARTS: Final = (
     (b"\xfd7zXZ\0", "xz"), (b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x5d\x00\x00", "lzma"),
     (b"BZh", "bzip2"), (b"\x02\x21\x4c\x18", "lz4"), (b"\x89LZO", "lzo"),
@@ -72,10 +73,32 @@ def _zstd(data: bytes | memoryview) -> bytes:
     return plain
 
 
+def _lz4(data: bytes | memoryview) -> bytes:
+    """The old form, as the lz4 program writes it with -l: a magic number, and blocks that hold 8 MiB each."""
+    from lz4.block import LZ4BlockError, decompress
+
+    view, at, pieces, size = memoryview(data), 4, list[bytes](), 0
+    while at + 4 <= len(view) and size <= LARGEST:
+        length = int.from_bytes(view[at : at + 4], "little")
+        at += 4
+        if not length or length > len(view) - at:
+            break  # what follows is the kernel's own
+        try:
+            piece = decompress(view[at : at + length], uncompressed_size=_LZ4_BLOCK)
+        except LZ4BlockError as error:
+            raise EOFError("a block is damaged") from error
+        pieces.append(piece)
+        size += len(piece)
+        at += length
+    if not pieces:
+        raise EOFError("it holds no block")
+    return b"".join(pieces)
+
+
 def _bzip2(data: bytes | memoryview) -> bytes:
     return bz2.BZ2Decompressor().decompress(bytes(data), LARGEST + 1)
 
 
 _UNPACK: Final[dict[str, Callable[[bytes | memoryview], bytes]]] = {
-    "xz": _xz, "lzma": _xz, "gzip": _gzip, "zstd": _zstd, "bzip2": _bzip2,
+    "xz": _xz, "lzma": _xz, "gzip": _gzip, "zstd": _zstd, "bzip2": _bzip2, "lz4": _lz4,
 }  # fmt: skip

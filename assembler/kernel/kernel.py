@@ -62,6 +62,7 @@ class Kernel:
     ``struct_size``  of its struct module, in bytes
     ``keys``         those that it trusts from its build on
     ``in_tree``      the names of the modules that were shipped with it, ``built_in`` of what is no module in it
+    ``unread``       which witness could not be read, and why
     ``is_strict``    does it refuse a symbol for which a module has no CRC: Debian's does, others warn
     """
 
@@ -77,6 +78,7 @@ class Kernel:
     machine: Machine | None = None
     compiler: str | None = None
     is_strict: bool | None = None
+    unread: str | None = None
     host: Host = Host()
     origins: Mapping[str, str] = field(default_factory=dict)
 

@@ -31,6 +31,9 @@ class Signer:
     issuer: bytes = b""
     key_id: bytes = b""
 
+    def __str__(self) -> str:
+        return self.name if self.serial is None else _labelled(self.name, self.serial)
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -41,10 +44,18 @@ class Key:
     issuer: bytes
     key_id: bytes
 
+    def __str__(self) -> str:
+        return _labelled(self.name, self.serial)
+
     def is_of(self, signer: Signer) -> bool:
         if signer.serial is None:
             return bool(signer.key_id) and signer.key_id == self.key_id
         return signer.serial == self.serial and signer.issuer == self.issuer
+
+
+def _labelled(name: str, serial: int) -> str:
+    """Kernels' own keys have all the same name."""
+    return f"{name} ({serial:x})"
 
 
 class Unreadable(Exception):

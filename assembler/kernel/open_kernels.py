@@ -109,10 +109,12 @@ def _images(tree: FileTree) -> Iterator[Kernel]:
         if data is None or (real := tree.resolve(place)) in seen:
             continue
         seen.add(real)
+        name = place.rpartition(b"/")[2].decode("utf-8", "replace")
         try:
-            yield read_vmlinux(place.rpartition(b"/")[2].decode("utf-8", "replace"), data)
-        except Unpackable:
-            continue  # its modules tell nevertheless
+            yield read_vmlinux(name, data)
+        except Unpackable as error:  # its modules tell nevertheless
+            release = release_of(data) or name.partition("-")[2]
+            yield known(name, f"kernel image {name}", release=release, unread=f"{name}: {error}")
 
 
 def _configs(tree: FileTree, name: str) -> Iterator[Kernel]:
