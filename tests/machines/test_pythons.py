@@ -23,12 +23,16 @@ from tests.support.machine import ROOT, Machine
 
 pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(1800)]
 
-LONG: Final = "fuzz or memory or pax_header_is_there or tarfile_reads or any_value_anywhere"
-"""Searches that find nothing which depends on Python."""
+LONG: Final = ("fuzz or memory or pax_header_is_there or tarfile_reads or any_value_anywhere or "
+               "a_target_that_cannot_be_written or an_image_without_layers")
+"""They find nothing which depends on Python."""
+OWN: Final = ("test_last_build", "test_mistakes", "test_recipes_command")
+"""Which build, layout or archive the command line takes: each test starts it several times, and Python has no other
+share in that than in the tests beside them."""
 TESTS: Final = (
     "-m", "not engine and not root", "-k", f"not podman and not ({LONG})", "-p", "no:cacheprovider",
     "tests/model", "tests/layer", "tests/image", "tests/recipe", "tests/source", "tests/cli",
-    "tests/registry/test_trust.py",
+    "tests/registry/test_trust.py", *(f"--ignore=tests/cli/{name}.py" for name in OWN),
 )  # fmt: skip
 THIRD_PARTIES: Final = "docker-registry apache2-utils busybox-static pigz zstd xz-utils skopeo umoci"
 DEBIANS: Final = ("3.13", "3.14")
@@ -37,6 +41,8 @@ TOOLS: Final = [
     line for line in PROJECT["optional-dependencies"]["test"]
     if line.startswith(("cryptography", "hypothesis", "jsonschema", "pytest"))
 ]  # fmt: skip
+
+UV: Final = Path(sys.executable).with_name("uv")
 
 Run = subprocess.CompletedProcess[str]
 
@@ -68,9 +74,8 @@ def here(python: str, directory: Path, *options: str, lowest: bool = False) -> R
     wanted = ["--editable", str(ROOT)]
     if lowest:
         wanted = ["--no-deps", *wanted, "--requirement", str(lowest_versions(directory))]
-    for command in ([python, "-m", "venv", environment],
-                    [environment / "bin/pip", "install", "--quiet", *wanted],
-                    [environment / "bin/pip", "install", "--quiet", *TOOLS]):  # fmt: skip
+    install = [UV, "pip", "install", "--quiet", "--python", environment]
+    for command in ([UV, "venv", "--quiet", "--python", python, environment], [*install, *wanted], [*install, *TOOLS]):
         done = run(*command, home=directory)
         if done.returncode:
             return done
@@ -80,8 +85,7 @@ def here(python: str, directory: Path, *options: str, lowest: bool = False) -> R
 def lowest_versions(directory: Path) -> Path:
     """Of what pyproject.toml names; what these need in turn is the newest that fits."""
     resolved = directory / "lowest.txt"
-    uv = Path(sys.executable).with_name("uv")
-    done = run(uv, "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--python", sys.executable,
+    done = run(UV, "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--python", sys.executable,
                "--output-file", resolved, "pyproject.toml", home=directory)  # fmt: skip
     assert done.returncode == 0, done.stdout
     return resolved
