@@ -99,7 +99,8 @@ def write_base(path: Path) -> None:
         for name in names:
             if name != "busybox":
                 (root / "bin" / name).symlink_to("busybox")
-        command = ["tar", "--create", "--file", path, "--owner=0", "--group=0", "--directory", root, "."]
+        command: list[str | Path] = ["tar", "--create", "--file", path, "--owner=0", "--group=0", "--directory", root,
+                                     "."]  # fmt: skip
         subprocess.run(command, check=True)
 
 

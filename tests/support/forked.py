@@ -46,7 +46,7 @@ class Forked(Imgasm):
             for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), out, error)):
                 os.dup2(file, number)
             sys.stdin, sys.stdout, sys.stderr = (
-                io.TextIOWrapper(io.FileIO(number, mode, closefd=False), write_through=True, encoding="utf-8")  # type: ignore[type-var]
+                io.TextIOWrapper(io.FileIO(number, mode, closefd=False), write_through=True, encoding="utf-8")
                 for number, mode in enumerate("rww")
             )
             sys.argv = ["imgasm", *arguments]
