@@ -32,7 +32,7 @@ _CALLS: Final = (
 )  # fmt: skip
 ACTIONS: Final = ("build-docker", "build-podman", "copy", "push", "load")
 _STRACE: Final = ["strace", "-f", "-b", "execve", "-qq"]
-_BATCH: Final = 25
+_BATCH: Final = 10
 """Kills after which the leftovers are cleaned up and counted."""
 
 
