@@ -49,9 +49,9 @@ def storm(place: Path, wanted: argparse.Namespace, tallies: dict[str, Tally]) ->
         if build.returncode:
             tally.failed.append(f"{name}: status {build.returncode}: {told[-500:]}")
     tally.torn = torn(place / "out")
-    listed = {entry["annotations"].get("org.opencontainers.image.ref.name") for entry in
-              json.loads((place / "out/index.json").read_bytes())["manifests"]}  # fmt: skip
-    tally.lost = [name for name in names if not any(name in (text or "") for text in listed)]
+    entries = json.loads((place / "out/index.json").read_bytes())["manifests"]
+    listed = {text for entry in entries for text in entry["annotations"].values()}
+    tally.lost = [name for name in names if not any(f"/{name}:" in text for text in listed)]
     recorded = scene.run(scene.imgasm("verify", "out"))
     if recorded.status:
         tally.torn.append(recorded.told)

@@ -1,4 +1,4 @@
-"""A small storm of each kind that scripts/chaos makes for real: 1,000 kills, 20 sizes of each disk, 200 pushes of 64 MB."""
+"""A small storm of each kind that scripts/chaos makes for real: 1,000 kills, disks of 20 sizes, 200 pushes of 64 MB."""
 
 from __future__ import annotations
 
