@@ -16,7 +16,8 @@ from assembler.recipe.recipe import Recipe
 from assembler.recipe.steps import Step
 
 _COMMAND: Final = r"(?:^|[;&|(`]|\b(?:then|do|else|exec|sudo|if|while|!)\s)\s*(?:/\S*/)?"
-_INSERTS_MODULE: Final = re.compile(_COMMAND + r"(insmod|modprobe)\b", re.MULTILINE)
+_ONLY_TELLS: Final = r"[^\n;&|]*\s(?:-[nDcR]|--dry-run|--show(?:-depends|config)?|--resolve-alias)\b"
+_INSERTS_MODULE: Final = re.compile(_COMMAND + rf"(insmod|modprobe)\b(?!{_ONLY_TELLS})", re.MULTILINE)
 _HOST_KERNEL: Final = re.compile(r"\buname\s+(?:-\w*[ra]\w*|--kernel-release|--all)|/proc/(?:config\.gz|version)\b")
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*", re.MULTILINE)
 _STAND_IN: Final = b"imgasm: this is NOT"

@@ -7,16 +7,18 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-INIT = """#!/opt/nvidia/busybox sh
-export PATH=/bin
-/opt/nvidia/busybox mkdir -p /bin /proc /sys /dev
-/opt/nvidia/busybox --install -s /bin
+from tests.support.engines import BUSYBOX
+
+INIT = """#!/.boot/busybox sh
+/.boot/busybox mkdir -p /.boot/bin /proc /sys /dev
+/.boot/busybox --install -s /.boot/bin
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/.boot/bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 COMMAND
 echo "status $?"
-poweroff -f
+/.boot/busybox poweroff -f
 """
 
 
@@ -41,18 +43,21 @@ def kernel_package(release: str, directory: Path) -> Kernel:
     return Kernel(release, root / "boot" / f"vmlinuz-{release}", root / "lib" / "modules" / release)
 
 
-def boot(kernel: Kernel, files: Path, command: str, directory: Path) -> str:
-    """Boots with ``files`` as the root file system and drm.ko's family beside them; runs ``command``."""
+def boot(
+    kernel: Kernel, files: Path, command: str, directory: Path, *, host: tuple[str, ...] = ("drm",)
+) -> str:
+    """Boots with ``files`` as the root file system, and the kernel's own modules ``host`` with all that these need in
+    /lib/modules; runs ``command``, with a busybox of its own behind the programs in ``files``."""
     root = directory / "initramfs"
     shutil.copytree(files, root, symlinks=True)
+    (root / ".boot").mkdir()
+    shutil.copy(BUSYBOX, root / ".boot" / "busybox")
     modules = root / "lib" / "modules" / kernel.release
     modules.mkdir(parents=True)
     shutil.copy(kernel.modules / "modules.dep", modules)
-    for line in (kernel.modules / "modules.dep").read_text().splitlines():
-        if line.startswith("kernel/drivers/gpu/drm/drm.ko:"):
-            for name in line.replace(":", "").split():
-                (modules / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(kernel.modules / name, modules / name)
+    for name in _needed(kernel, host):
+        (modules / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(kernel.modules / name, modules / name)
     (root / "init").write_text(INIT.replace("COMMAND", command))
     (root / "init").chmod(0o755)
     archive = directory / "initramfs.cpio"
@@ -65,3 +70,10 @@ def boot(kernel: Kernel, files: Path, command: str, directory: Path) -> str:
         stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=True,
     )  # fmt: skip
     return done.stdout.decode(errors="replace")
+
+
+def _needed(kernel: Kernel, names: tuple[str, ...]) -> set[str]:
+    """The files of the modules ``names`` and of all that they depend on, relative to the kernel's."""
+    lines = (line.partition(":") for line in (kernel.modules / "modules.dep").read_text().splitlines())
+    found = ([path, *needs.split()] for path, _, needs in lines if Path(path).name.split(".")[0] in names)
+    return {file for files in found for file in files}
