@@ -19,6 +19,7 @@ from assembler.recipe.lint import stand_ins, warnings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from assembler.commands.secret_values import SecretValues
     from assembler.places.world import World
     from assembler.recipe.recipe import Recipe
     from assembler.report.build_record import BuildRecord
@@ -88,6 +89,15 @@ def _build(job: Job) -> BuildRecord:
 
 
 def _make(job: Job, bases: Bases, surroundings: Surroundings) -> BuildRecord:
+    from assembler.commands.secret_values import SecretValues
+
+    secrets = SecretValues.of(job.recipe, job.world)
+    job = job.hiding(secrets.hidden_in(job.recipe))
+    with masked(job.recipe.secrets.mask):
+        return _run(job, bases, surroundings, secrets)
+
+
+def _run(job: Job, bases: Bases, surroundings: Surroundings, secrets: SecretValues) -> BuildRecord:
     """Its imports cost a build for which there is nothing to do a quarter of its time."""
     from assembler.commands.build_container import fetched_sources, files_of
     from assembler.commands.write_build import BuildWriter
@@ -98,5 +108,5 @@ def _make(job: Job, bases: Bases, surroundings: Surroundings) -> BuildRecord:
     bases.resolve(job.recipe.base)
     inputs = surroundings.inputs({source: fetched.sha256 for source, fetched in sources.items()})
     writer = BuildWriter(job, bases, surroundings, Layout.create(job.output))
-    with files_of(job, bases, sources, inputs) as (capture, meter):
+    with files_of(job, bases, sources, inputs, secrets) as (capture, meter):
         return writer.write(capture, meter, inputs)

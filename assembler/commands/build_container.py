@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from assembler.changeset.capture import Capture
     from assembler.commands.bases import Bases
     from assembler.commands.job import Job
+    from assembler.commands.secret_values import SecretValues
     from assembler.model.inputs import Inputs
     from assembler.recipe.sources import Source
     from assembler.source.fetch import Fetched
@@ -36,7 +37,7 @@ def fetched_sources(job: Job) -> Mapping[Source, Fetched]:
 
 @contextmanager
 def files_of(
-    job: Job, bases: Bases, sources: Mapping[Source, Fetched], inputs: Inputs | None
+    job: Job, bases: Bases, sources: Mapping[Source, Fetched], inputs: Inputs | None, secrets: SecretValues
 ) -> Iterator[tuple[Capture, Meter]]:
     """What the images are made of, and what it cost."""
     recipe, engine, progress, clock = job.recipe, job.engine, job.world.progress, job.world.clock.monotonic
@@ -48,7 +49,7 @@ def files_of(
     if not engine.info.platform.runs(bases.platform):
         progress.say(f"the base is for {bases.platform}, and {engine.name} runs on {engine.info.platform}")
     binds = tuple(Bind(fetched.path.absolute(), source.path) for source, fetched in sources.items())
-    with engine.session(container_of(job, base, bases.platform, binds), warn=progress.warn) as session:
+    with engine.session(container_of(job, base, bases.platform, secrets, binds), warn=progress.warn) as session:
         if warning := check_container_tmp(session.mount_table):
             progress.warn(warning)
         checkpoints = Checkpoints(job, inputs) if inputs is not None else None
@@ -57,7 +58,8 @@ def files_of(
             write_files(session, recipe.files)
             refuse_changes_under_mounts(session, recipe, "a [[file]]")
         meter = Meter(directories_of(session), clock, session.size_rw, former)
-        run = Run(job, session, meter, len(meter.usages), after_step=checkpoints.after_step if checkpoints else None)
+        after_step = checkpoints.after_step if checkpoints else None
+        run = Run(job, session, meter, len(meter.usages), secrets=secrets, after_step=after_step)
         with keeping(run, inputs):
             run.go_on()
             with run.capture(base) as capture:

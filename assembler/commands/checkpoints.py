@@ -17,6 +17,7 @@ from assembler.changeset.capture import changeset
 from assembler.changeset.path_rules import Patterns
 from assembler.commands.capture_container import capture_in_place
 from assembler.commands.checkpoint_store import FILES, Checkpoint, CheckpointStore, Limits
+from assembler.commands.find_secrets import SecretSearch
 from assembler.engine.restore_files import pack, unpack, write_changes
 from assembler.errors import ImgasmError
 from assembler.layer.compress import compressor
@@ -149,6 +150,9 @@ class Checkpoints:
                 tuple(path.decode("latin-1") for path in removed),
                 {path.decode("latin-1"): mtime for path, mtime in times.items()}, tuple(volumes),
             )  # fmt: skip
+            for path in directory.iterdir() if job.recipe.secrets.values else ():
+                with path.open("rb") as file:
+                    SecretSearch.of(job.recipe.secrets).refuse_stream(file, "the container or its scratch")
             size = sum(path.stat().st_size for path in directory.iterdir())
             self._store.put(directory, checkpoint)
         return size

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.commands.kept_builds import KeptBuilds
 from assembler.commands.run_steps import command_of
+from assembler.commands.secret_values import SecretValues
 from assembler.engine.container import wake
 from assembler.engine.step import Command, shell_in
 from assembler.model.container import Container
@@ -32,16 +33,17 @@ def entering(
     with builds.alone(kept.build):
         wake(engine, kept.container)
         builds.save(replace(kept, entered=True))
-        command = _shell(kept, recipe)
-        if lost := [key for key, value in command.hidden_env.items() if "\n" in value]:
-            world.progress.warn(f"a shell can't be given a secret of several lines; it lacks {', '.join(lost)}")
-        with shell_in(engine, kept.container, command, terminal=terminal) as found:
-            yield found
-
-
-def _shell(kept: KeptBuild, recipe: Recipe | None) -> Command:
-    if recipe is None:
-        return Command("shell", Container().shell[:1], {})
-    at = min(kept.done, len(recipe.steps) - 1)
-    command = command_of(recipe, recipe.steps[at])
-    return replace(command, argv=recipe.container.shell[:1]).hiding(recipe.secrets)
+        if recipe is None:
+            command = Command("shell", Container().shell[:1], {})
+            with shell_in(engine, kept.container, command, terminal=terminal) as found:
+                yield found
+            return
+        secrets = SecretValues.of(recipe, world)
+        step = recipe.steps[min(kept.done, len(recipe.steps) - 1)]
+        bare = replace(command_of(recipe, step), argv=recipe.container.shell[:1])
+        with secrets.given_to(step, bare, engine, kept.container) as command:
+            command = command.hiding(secrets.hidden_in(recipe).secrets)
+            if lost := [key for key, value in command.hidden_env.items() if "\n" in value]:
+                world.progress.warn(f"a shell can't be given a secret of several lines; it lacks {', '.join(lost)}")
+            with shell_in(engine, kept.container, command, terminal=terminal) as found:
+                yield found

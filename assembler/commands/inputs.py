@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from assembler.recipe.sources import Source
     from assembler.report.budget import Baseline
 
-_IDLE: Final = frozenset({"name", "script", "timeout", "checkpoint", "max_age"})
+_IDLE: Final = frozenset({"name", "script", "timeout", "ssh", "retries", "checkpoint", "max_age"})
 """What changes nothing that a step writes; ``argv`` has the script."""
 
 _CALLED: Final = {"argv": "run"}
@@ -64,6 +64,7 @@ class Surroundings:
         if recipe.steps:
             environment |= {f"{key} of [container]": digest(value) for key, value in asdict(recipe.container).items()}
         environment |= {f"source {source.name}": digest([source.path, sources[source]]) for source in sources}
+        environment |= {f"secret {secret.name}": digest(asdict(secret)) for secret in recipe.secret_inputs}
         environment |= {f"[[file]] {file.path}": digest(list(_contents(file))) for file in recipe.files}
         steps = (StepInputs(step.name, dict(_parts(step, digest))) for step in recipe.steps)
         return Inputs(environment, tuple(steps), self._images(digest))

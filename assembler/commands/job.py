@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import token_hex
 from typing import TYPE_CHECKING, Literal
 
@@ -78,6 +78,10 @@ class Job:
     output: Path
     world: World
     options: BuildOptions
+
+    def hiding(self, recipe: Recipe) -> Job:
+        """The same with ``recipe``, which is this one and has more to hide."""
+        return replace(self, recipe=recipe, world=self.world.masked(recipe.secrets.mask))
 
     def target(self) -> TargetPlatform:
         here = self.world.platform

@@ -13,6 +13,7 @@ from assembler.commands.job import BuildOptions, Job
 from assembler.commands.keep_container import keeping
 from assembler.commands.kept_builds import KeptBuilds
 from assembler.commands.run_steps import Run, container_of, directories_of
+from assembler.commands.secret_values import SecretValues
 from assembler.commands.timestamps import with_timestamps
 from assembler.commands.unchanged import known_sources
 from assembler.commands.write_build import BuildWriter
@@ -47,6 +48,8 @@ def resume(kept: KeptBuild, recipe: Recipe, world: World, going: Going) -> Build
 
     RecipeError names what was edited although it is done. The record is of all that was done in the container.
     """
+    secrets = SecretValues.of(recipe, world)
+    recipe = secrets.hidden_in(recipe)
     mask = recipe.secrets.mask
     with masked(mask), KeptBuilds(world.kept).alone(kept.build):
         recipe = with_timestamps(recipe, world.settings.source_date_epoch(), kept.created, world.clock.wall())
@@ -59,10 +62,10 @@ def resume(kept: KeptBuild, recipe: Recipe, world: World, going: Going) -> Build
         job = Job(recipe, world.engine(kept.engine), Path(kept.output), world, options)
         with LayoutCache(world.cache / "bases", world.progress) as cache:
             bases = Bases(job.engine, world, job.target(), cache, Policy(False, kept.inspect_base))
-            return _go_on(kept, job, bases, going)
+            return _go_on(kept, job, bases, secrets, going)
 
 
-def _go_on(kept: KeptBuild, job: Job, bases: Bases, going: Going) -> BuildRecord:
+def _go_on(kept: KeptBuild, job: Job, bases: Bases, secrets: SecretValues, going: Going) -> BuildRecord:
     surroundings = Surroundings(job.recipe, bases, job.options.way)
     bases.resolve(job.recipe.base)
     inputs = surroundings.inputs(known_sources(job))
@@ -74,7 +77,7 @@ def _go_on(kept: KeptBuild, job: Job, bases: Bases, going: Going) -> BuildRecord
         raise UsageError(f"step {job.recipe.steps[kept.done].name} has not been done in {kept.container}",
                          hint="imgasm resume does the steps that are left.")
     writer = BuildWriter(job, bases, surroundings, Layout.create(job.output))
-    with _run_again(kept, job, bases) as run, keeping(run, inputs):
+    with _run_again(kept, job, bases, secrets) as run, keeping(run, inputs):
         run.go_on()
         with run.capture(base) as capture:
             record = writer.write(capture, run.meter, None if run.entered else inputs, tuple(_notes(kept)))
@@ -91,7 +94,7 @@ def _refuse_edits(kept: KeptBuild, now: Inputs) -> None:
 
 
 @contextmanager
-def _run_again(kept: KeptBuild, job: Job, bases: Bases) -> Iterator[Run]:
+def _run_again(kept: KeptBuild, job: Job, bases: Bases, secrets: SecretValues) -> Iterator[Run]:
     """The kept container with its meter. It goes, and what is known of it, when all was done."""
     engine, progress = job.engine, job.world.progress
     assert engine is not None
@@ -102,10 +105,10 @@ def _run_again(kept: KeptBuild, job: Job, bases: Bases) -> Iterator[Run]:
         tuple(path.encode("latin-1") for path in kept.volumes),
         {path.encode("latin-1"): size for path, size in kept.copied.items()},
     )
-    spec = container_of(job, bases.environment(job.recipe.base, engine), bases.platform)
+    spec = container_of(job, bases.environment(job.recipe.base, engine), bases.platform, secrets)
     with engine.session_again(spec, aside, warn=progress.warn) as session:
         meter = Meter(directories_of(session), job.world.clock.monotonic, session.size_rw, measured)
-        run = Run(job, session, meter, kept.done, failed, kept.entered)
+        run = Run(job, session, meter, kept.done, failed, kept.entered, secrets)
         yield run
         if not job.options.keep_container:
             session.let_go()

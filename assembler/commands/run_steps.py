@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from assembler.commands.capture_container import ContainerReader
 from assembler.commands.changes_under_mounts import refuse_changes_under_mounts
+from assembler.commands.secret_values import SecretValues
 from assembler.engine.container import ContainerSpec
 from assembler.engine.step import Command
 from assembler.engine.writable_layer import writable_layer
+from assembler.errors import StepFailed
 from assembler.measure.step_meter import Directories
 from assembler.model.size import human
 from assembler.progress import line_by_line
@@ -40,6 +42,7 @@ class Run:
     done: int = 0
     failed: StepUsage | None = None
     entered: bool = False
+    secrets: SecretValues = field(default_factory=SecretValues)
     after_step: Callable[[Run], None] | None = None
 
     def go_on(self) -> None:
@@ -49,7 +52,7 @@ class Run:
             began = self.job.world.clock.wall()
             label = f"[{number}/{len(recipe.steps)}] {step.name}"
             with line_by_line(progress, label) as on_line, self.meter.step(step.name, self.failed) as measured:
-                self.session.run(command_of(recipe, step), on_line)
+                self._run(step, on_line)
             self.failed = None
             self.meter.usages[-1] = replace(self.meter.usages[-1], at=began)
             if (usage := measured.usage) is not None:
@@ -61,6 +64,21 @@ class Run:
             if self.after_step is not None:
                 self.after_step(self)
 
+    def _run(self, step: Step, on_line: Callable[[str], None]) -> None:
+        """As often as its ``retries`` allow. What an attempt has written is there for the next one."""
+        recipe, session, world = self.job.recipe, self.session, self.job.world
+        for attempt in range(step.retries + 1):
+            try:
+                with self.secrets.given_to(step, command_of(recipe, step), session.engine, session.name) as command:
+                    session.run(command, on_line)
+                return
+            except StepFailed as failed:
+                if attempt == step.retries:
+                    raise
+                pause = 2.0**attempt
+                world.progress.say(f"{failed.message}; trying again in {pause:.0f} s ({attempt + 1} of {step.retries})")
+                world.clock.sleep(pause)
+
     @contextmanager
     def capture(self, base: str) -> Iterator[Capture]:
         """What the steps have left. ``base`` is the engine's image that the container was started from."""
@@ -70,8 +88,11 @@ class Run:
             yield capture
 
 
-def container_of(job: Job, image: str, platform: Platform, binds: tuple[Bind, ...] = ()) -> ContainerSpec:
-    return ContainerSpec(image, job.options.build, job.recipe.container, platform, binds, job.recipe.secrets)
+def container_of(
+    job: Job, image: str, platform: Platform, secrets: SecretValues, binds: tuple[Bind, ...] = ()
+) -> ContainerSpec:
+    return ContainerSpec(image, job.options.build, job.recipe.container, platform, (*binds, *secrets.binds),
+                         job.recipe.secrets, secrets.directory)  # fmt: skip
 
 
 def command_of(recipe: Recipe, step: Step) -> Command:

@@ -11,6 +11,7 @@ from assembler.changeset.path_rules import Patterns, Rules
 from assembler.changeset.tree import EmptyTree
 from assembler.changeset.unmatched_patterns import unmatched_patterns
 from assembler.changeset.unpulled_tree import UnpulledTree
+from assembler.commands.find_secrets import SecretSearch
 from assembler.commands.judge_image import judge_image, tell
 from assembler.commands.target_platform import refuse_foreign_programs
 from assembler.errors import ChangesetError
@@ -137,6 +138,9 @@ class _Making:
         _tell_findings(image, result, progress)
         verdicts = self._judge(image, tree, result)
         layer = _write_layer(image, result, blob, progress)
+        if (search := SecretSearch.of(self.recipe.secrets)).patterns:
+            with blob.reread() as written:
+                search.refuse(written, f"image {image.name}")
         if self.options.prove:
             self._prove(image, blob, tree, patterns)
         entries = counted(layer.entries, "entry")

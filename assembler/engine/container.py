@@ -46,7 +46,8 @@ class ContainerSpec:
 
     ``platform`` is what the image's programs are for, None where that is not known.
 
-    ``secrets`` may be in the environment of what runs in the container, and nowhere else.
+    ``secrets`` may be in the environment of what runs in the container, and nowhere else. ``in_memory`` is a directory
+    that is on no disk.
     """
 
     image: str
@@ -55,6 +56,7 @@ class ContainerSpec:
     platform: Platform | None = None
     binds: tuple[Bind, ...] = ()
     secrets: Secrets = field(default_factory=Secrets)
+    in_memory: PurePosixPath | None = None
 
     @property
     def name(self) -> str:
@@ -82,6 +84,8 @@ def _options(engine: Endpoint, spec: ContainerSpec) -> Iterator[str]:
     if user := _root(engine, spec.image):
         yield from ("--user", user)
     mounts = (",".join(fields) for fields in (*map(_scratch, wanted.scratch), *map(_bind, spec.binds)))
+    if spec.in_memory is not None:
+        yield from ("--mount", f"type=tmpfs,{_field('destination', spec.in_memory)},tmpfs-mode=0711")
     many = {
         "--cap-add": wanted.cap_add, "--security-opt": wanted.security_opt, "--device": wanted.devices,
         "--mount": mounts, "--label": (f"{key}={value}" for key, value in labels(spec.build).items()),

@@ -86,7 +86,8 @@ class Session:
             self.mount_table = self._read_mount_table()
             _, declared = self._split(volumes)
         self.volumes = tuple(point.strip(b"/") for point in declared)
-        self._seen = self._look_at(tuple(mounted_over.watched(self.mount_table, (*scratch, *declared))))
+        memory = (os.fsencode(self.spec.in_memory),) if self.spec.in_memory is not None else ()
+        self._seen = self._look_at(tuple(mounted_over.watched(self.mount_table, (*scratch, *declared, *memory))))
         for bind in unshared:
             self._copy_in(bind)
 

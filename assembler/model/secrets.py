@@ -40,7 +40,7 @@ class Secrets:
 
     def mask(self, text: str) -> str:
         """``text`` with ``***`` in place of every secret, and of the userinfo of every URL."""
-        for form in self._forms():
+        for form in self.forms():
             text = text.replace(form, HIDDEN)
         return mask_userinfo(text)
 
@@ -48,7 +48,7 @@ class Secrets:
         """Is there anything in ``text`` that must not be seen?"""
         return self.mask(text) != text
 
-    def _forms(self) -> list[str]:
+    def forms(self) -> list[str]:
         """Every form that a secret is met in, the longest first: output comes line by line, URLs are encoded, messages
         and JSON escape quotes and backslashes."""
         lines = {line.strip() for value in self.values for line in value.splitlines()}

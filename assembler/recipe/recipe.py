@@ -15,7 +15,7 @@ from pydantic import Field
 
 from assembler.model.container import Container
 from assembler.model.secrets import Secrets
-from assembler.recipe import base, container, files, images, prune, sources, steps
+from assembler.recipe import base, container, files, images, prune, secret_inputs, sources, steps
 from assembler.recipe.base import Base, BaseTable
 from assembler.recipe.container import ContainerTable
 from assembler.recipe.files import File, FileTable, Folder
@@ -23,6 +23,7 @@ from assembler.recipe.images import Image, ImageTable
 from assembler.recipe.problems import Problems
 from assembler.recipe.prune import Prune, PruneTable
 from assembler.recipe.rows import Row, section
+from assembler.recipe.secret_inputs import SecretInput, SecretTable
 from assembler.recipe.sources import Source, SourceTable
 from assembler.recipe.steps import Step, StepTable
 from assembler.recipe.table import Given, Shorthand, Table
@@ -46,6 +47,7 @@ class Document(Table):
     base: BaseTable
     container: ContainerTable = ContainerTable()
     source: list[SourceTable] = Field(default=[])
+    secret: list[SecretTable] = Field(default=[])
     file: list[FileTable] = Field(default=[])
     step: list[StepTable] = Field(default=[])
     prune: PruneTable = PruneTable()
@@ -70,6 +72,7 @@ class Recipe:
     secrets: Secrets = field(default_factory=Secrets)
     container: Container = field(default_factory=Container)
     sources: tuple[Source, ...] = ()
+    secret_inputs: tuple[SecretInput, ...] = ()
     files: tuple[File | Folder, ...] = ()
     steps: tuple[Step, ...] = ()
     prune: Prune = field(default_factory=Prune)
@@ -93,6 +96,7 @@ def check(document: Document, presets: Collection[str], problems: Problems) -> N
     """What the tables must be together: every table may be right alone, and the recipe still impossible."""
     container.check(document.container, problems)
     sources.check(document.source, problems)
+    secret_inputs.check(document.secret, [step.name for step in document.step], problems)
     files.check(document.file, problems)
     problems.unique((*sources.places(document.source, problems.secrets), *files.places(document.file)))
     steps.check(document.step, problems)
@@ -110,6 +114,7 @@ def resolve(document: Document, file: Path, given: Given, problems: Problems) ->
         secrets=given.secrets,
         container=container.resolve(document.container),
         sources=tuple(sources.resolve(one, number, given, problems) for number, one in enumerate(document.source)),
+        secret_inputs=tuple(secret_inputs.resolve(one, given.folder) for one in document.secret),
         files=tuple(files.resolve(one, number, given.folder, problems) for number, one in enumerate(document.file)),
         steps=tuple(steps.resolve(one, document.container.shell) for one in document.step),
         prune=prune.resolve(document.prune),
@@ -124,6 +129,7 @@ def lines(recipe: Recipe) -> Iterator[str]:
     yield from section("times", _times(recipe))
     yield from section("container", [base.row(recipe.base), *container.rows(recipe.container)])
     yield from section("sources", map(sources.row, recipe.sources))
+    yield from section("secrets", map(secret_inputs.row, recipe.secret_inputs))
     yield from section("files", map(files.row, recipe.files))
     for number, step in enumerate(recipe.steps, 1):
         yield from steps.lines(number, step)

@@ -26,6 +26,10 @@ class StepTable(Table):
     workdir: ContainerPath | None = Field(default=None, description="The directory to run in.")
     user: Text | None = Field(default=None, description="user or user:group to run as.")
     timeout: Duration | None = Field(default=None, description='"30m", "1h30m", or a number of seconds.')
+    ssh: bool = Field(
+        default=False, description="Whether the step can use imgasm's own SSH agent (SSH_AUTH_SOCK): for git over SSH.")
+    retries: Annotated[int, Field(ge=0, le=10)] = Field(
+        default=0, description="How often the step is tried again when it fails: for what comes over the network.")
     checkpoint: bool | None = Field(
         default=None, description="Whether the container's state after this step is kept for other builds to start "
         "from. By default it is where the step took much longer than that.")
@@ -46,6 +50,8 @@ class Step:
     user: str | None = None
     timeout: float | None = None
     """Seconds; None means as long as it takes."""
+    ssh: bool = False
+    retries: int = 0
     checkpoint: bool | None = None
     """None leaves it to what it costs."""
     max_age: float | None = None
@@ -81,6 +87,8 @@ def _rows(step: Step) -> Iterator[Row]:
     yield "workdir", str(step.workdir or "")
     yield "environment", pairs(step.env)
     yield "timeout", f"{step.timeout:g} s" if step.timeout else ""
+    yield "SSH agent", "yes" if step.ssh else ""
+    yield "retries", str(step.retries or "")
     yield "checkpoint", {None: "", True: "always", False: "never"}[step.checkpoint]
     yield "max age", f"{step.max_age:g} s" if step.max_age else ""
     yield "execute", shlex.join(step.argv) if step.script is None else ""
