@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forked import Forked
+
 RECIPE = """
 name = "{name}"
 [base]
@@ -48,10 +50,7 @@ class Directory:
         return [sys.executable, "-m", "assembler", *arguments]
 
     def __call__(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(self.command(*arguments), cwd=self.path, env=self.environment, capture_output=True,
-                              text=True, check=False)
-        assert done.returncode == status, done.stdout + done.stderr
-        return done
+        return Forked(self.path, HOME=self.environment["HOME"])(*arguments, status=status)
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.image.layout import Layout
-from tests.cli.running import IMGASM, surroundings
+from tests.support.forked import Forked
 from tests.support.thin import busybox, rootfs, write_image
 
 if TYPE_CHECKING:
@@ -33,11 +32,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def said(folder: Path, *arguments: str, status: int = 2, **environment: str) -> str:
+def said(folder: Path, *arguments: str, status: int = 2) -> str:
     """Standard error. A question to a registry would end in exit code 9."""
-    done = subprocess.run([IMGASM, *arguments], cwd=folder, capture_output=True, text=True, check=False,
-                          env=surroundings(folder, **environment))  # fmt: skip
-    assert done.returncode == status, done.stderr
+    done = Forked(folder)(*arguments, status=status)
     assert "tar archive is damaged" not in done.stderr
     return done.stderr
 

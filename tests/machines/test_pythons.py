@@ -26,13 +26,10 @@ pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(1800)]
 LONG: Final = ("fuzz or memory or pax_header_is_there or tarfile_reads or any_value_anywhere or "
                "a_target_that_cannot_be_written or an_image_without_layers")
 """They find nothing which depends on Python."""
-OWN: Final = ("test_last_build", "test_mistakes", "test_recipes_command")
-"""Which build, layout or archive the command line takes: each test starts it several times, and Python has no other
-share in that than in the tests beside them."""
 TESTS: Final = (
     "-m", "not engine and not root", "-k", f"not podman and not ({LONG})", "-p", "no:cacheprovider",
     "tests/model", "tests/layer", "tests/image", "tests/recipe", "tests/source", "tests/cli",
-    "tests/registry/test_trust.py", *(f"--ignore=tests/cli/{name}.py" for name in OWN),
+    "tests/registry/test_trust.py",
 )  # fmt: skip
 THIRD_PARTIES: Final = "docker-registry apache2-utils busybox-static pigz zstd xz-utils skopeo umoci"
 DEBIANS: Final = ("3.13", "3.14")
