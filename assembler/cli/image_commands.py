@@ -22,8 +22,8 @@ from assembler.model.size import human
 
 if TYPE_CHECKING:
     from assembler.commands.push import Pushed
+    from assembler.commands.verify import Verified
     from assembler.layer.findings import Finding
-    from assembler.report.kernel_verdicts import ImageVerdicts
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,12 @@ class Checking:
                      "its headers or of the kernel, a directory with what is in one, a vmlinuz, or running. Can be "
                      "repeated."),
     ] = None  # fmt: skip
+    boots: Annotated[
+        list[str] | None,
+        typer.Option("--boot", metavar="KERNEL", help="Boot this kernel in QEMU, insert the image's modules, and tell "
+                     "what it says. A .deb or .rpm of a kernel, a directory with what is in one, a vmlinuz, or "
+                     "running. Can be repeated."),
+    ] = None  # fmt: skip
     command_line: Annotated[
         str | None,
         typer.Option("--kernel-arguments", metavar="TEXT", help="What these kernels are started with: "
@@ -102,8 +108,9 @@ class Checking:
     ] = None  # fmt: skip
 
     def __post_init__(self) -> None:
-        if self.command_line is not None and not self.kernels:
-            raise UsageError("--kernel-arguments is about the kernels that --kernel names", hint="Give both.")
+        if self.command_line is not None and not (self.kernels or self.boots):
+            raise UsageError("--kernel-arguments is about the kernels that --kernel and --boot name",
+                             hint="Give one of them.")  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -192,26 +199,34 @@ def verify(
     first fault of a damaged file is reported.
 
     With --kernel the modules in the image are held against kernels: one line for each, loads, refused or unknown, with
-    what the kernel would say. A module that a kernel refuses ends in exit code 12. WHAT can then be a directory of
-    modules or one module, too.
+    what the kernel would say. With --boot they are inserted into a kernel that runs in QEMU, by the image's own loader
+    if it has one, and this is what the kernel did say. A module that a kernel refuses ends in exit code 12. WHAT can
+    then be a directory of modules or one module, too.
     """
+    from assembler.commands.boot_modules import open_boots, refuse_boots
     from assembler.commands.kernel_verdicts import open_all, refuse_modules
-    from assembler.commands.verify import as_json, refuse, verify_place
+    from assembler.commands.verify import Asked, as_json, refuse, verify_place
 
     terminal = printing.terminal()
     place = chosen.what or str(last_build(terminal))
     world = connection.world(terminal)
-    with open_all(checking.kernels or (), checking.command_line, world.cache) as kernels:
-        verified = verify_place(place, chosen.image, shared_options.platform(checking.platform), world, kernels)
+    with (
+        open_all(checking.kernels or (), checking.command_line, world.cache) as kernels,
+        open_boots(checking.boots or (), checking.command_line, world.cache) as boots,
+    ):
+        platform = shared_options.platform(checking.platform)
+        verified = verify_place(place, chosen.image, platform, world, Asked(kernels, boots))
     findings = verified.findings
     if printing.as_json:
         told = [as_json(finding) for finding in findings]
-        emit_json(_kernels_json(told, verified.kernels) if checking.kernels else json.dumps(told, indent=1))
+        asked = checking.kernels or checking.boots
+        emit_json(_kernels_json(told, verified) if asked else json.dumps(told, indent=1))
     refuse(place, findings, strict=checking.strict)
     refuse_modules(verified.kernels, strict=checking.strict)
+    refuse_boots(verified.boots)
     if not printing.as_json:
         _tell(findings, terminal)
-        _tell_kernels(verified.kernels, terminal)
+        _tell_kernels(verified, terminal)
 
 
 def copy(
@@ -257,20 +272,26 @@ def copy(
         emit(f"{target}  {digest}")
 
 
-def _kernels_json(findings: list[dict[str, Any]], kernels: list[ImageVerdicts]) -> str:
+def _kernels_json(findings: list[dict[str, Any]], verified: Verified) -> str:
     from assembler.report.kernel_verdicts import KernelsReport, VerifyFinding
 
     told = tuple(VerifyFinding(**finding) for finding in findings)
-    return KernelsReport(findings=told, images=tuple(kernels)).model_dump_json(indent=1)
+    report = KernelsReport(findings=told, images=tuple(verified.kernels), boots=tuple(verified.boots))
+    return report.model_dump_json(indent=1)
 
 
-def _tell_kernels(images: list[ImageVerdicts], terminal: Terminal) -> None:
+def _tell_kernels(verified: Verified, terminal: Terminal) -> None:
+    from assembler.report.kernel_boots import boot_lines
     from assembler.report.kernel_verdicts import verdict_lines
 
-    for image in images:
+    for image in verified.kernels:
         if not image.modules:
             terminal.warn(f"{image.image} holds no kernel modules")
         emit("\n".join(verdict_lines(image)))
+    for booted in verified.boots:
+        if not any(kernel.modules for kernel in booted.kernels):
+            terminal.warn(f"{booted.image} holds no kernel modules")
+        emit("\n".join(boot_lines(booted)))
 
 
 def _tell(findings: list[Finding], terminal: Terminal) -> None:

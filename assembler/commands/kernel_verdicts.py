@@ -56,17 +56,21 @@ def open_all(whats: Sequence[str], command_line: str | None, directory: Path) ->
 
 def judge_layout(layout: Layout, name: str | None, kernels: Sequence[Kernel], world: World) -> list[ImageVerdicts]:
     """Verdicts on all images of the layout, or on what it calls ``name``."""
+    return [_judge_image(label, image, layout, kernels, world) for label, image in images_of(layout, name)]
+
+
+def images_of(layout: Layout, name: str | None) -> Iterator[tuple[str, Image]]:
+    """Each image of the layout once, or what it calls ``name``, with what people call it."""
     entries = layout.index() if name is None else called(layout.index(), name)
-    found: dict[str, ImageVerdicts] = {}
+    found = set()
     for entry in entries:
         for document in closure(entry, layout.read):
             digest = str(document.descriptor.digest)
             if document.is_index or document.artifact is not None or digest in found:
                 continue
-            image = image_of(document, layout.read(document.config, CONFIG_CAP))
+            found.add(digest)
             label = name_of(entry) if document.descriptor.digest == entry.digest else None
-            found[digest] = _judge_image(printable(label or digest), image, layout, kernels, world)
-    return list(found.values())
+            yield printable(label or digest), image_of(document, layout.read(document.config, CONFIG_CAP))
 
 
 def _judge_image(
@@ -76,6 +80,7 @@ def _judge_image(
     if far:
         lacking = f"{len(far)} of {len(image.layers)} layers are not here"
         world.progress.warn(f"{label}: {lacking}: the modules and firmware in them are not known")
+    world.cache.mkdir(parents=True, exist_ok=True)
     with spool(world.cache) as sink, world.progress.task(f"modules of {label}"):
         files = ImageFiles(sink)
         for blob, _ in image.layers:
@@ -91,7 +96,7 @@ def is_modules(what: str) -> bool:
     if path.is_file():
         return MODULE.search(path.name.encode()) is not None
     is_image = any((path / part).exists() for part in ("oci-layout", "index.json", "blobs"))
-    return path.is_dir() and not is_image and next(_modules_below(path), None) is not None
+    return path.is_dir() and not is_image and next(modules_below(path), None) is not None
 
 
 def judge_files(what: str, kernels: Sequence[Kernel]) -> ImageVerdicts:
@@ -99,10 +104,10 @@ def judge_files(what: str, kernels: Sequence[Kernel]) -> ImageVerdicts:
     path = Path(what)
     if path.is_file():
         return verdicts(what, modules_of(Directory(path.parent), [path.name.encode()]), kernels)
-    return verdicts(what, modules_of(Directory(path), list(_modules_below(path))), kernels)
+    return verdicts(what, modules_of(Directory(path), list(modules_below(path))), kernels)
 
 
-def _modules_below(path: Path) -> Iterator[bytes]:
+def modules_below(path: Path) -> Iterator[bytes]:
     return (found for found in walk(Directory(path), b"", _DEPTH) if MODULE.search(found))
 
 

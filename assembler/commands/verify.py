@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from assembler.commands.boot_modules import boot_files, boot_layout
 from assembler.commands.kernel_verdicts import is_modules, judge_files, judge_layout
 from assembler.errors import ImageError, UsageError
 from assembler.image.layout import Layout
@@ -22,50 +23,76 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from assembler.commands.boot_modules import Boots
     from assembler.kernel.kernel import Kernel
     from assembler.model.platform import Platform
     from assembler.places.world import World
     from assembler.progress import Progress
+    from assembler.report.kernel_boots import ImageBoots
     from assembler.report.kernel_verdicts import ImageVerdicts
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """``findings`` are about the image as such, ``kernels`` about its modules, where kernels were asked."""
+    """``findings`` are about the image as such, ``kernels`` about its modules, where kernels were asked, and ``boots``
+    where some were booted."""
 
     findings: list[Finding]
     kernels: list[ImageVerdicts] = field(default_factory=list)
+    boots: list[ImageBoots] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The kernels that an image's modules are held against, and those that are booted with them."""
+
+    kernels: Sequence[Kernel] = ()
+    boots: Boots | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.kernels) or self.boots is not None
+
+
+NOBODY: Final = Asked()
 
 
 def verify_place(
-    what: str, name: str | None, platform: Platform | None, world: World, kernels: Sequence[Kernel] = ()
+    what: str, name: str | None, platform: Platform | None, world: World, asked: Asked = NOBODY
 ) -> Verified:
-    """All findings about ``what``, or about the image called ``name`` in it, and what ``kernels`` say to its modules.
+    """All findings about ``what``, or about the image called ``name`` in it, and what kernels say to its modules.
 
     What lies in no layout is brought into one that lives no longer than this. What can't be brought there because it is
     damaged is a finding itself. ``platform`` chooses from an index in a registry.
     """
-    if kernels and is_modules(what):
-        return Verified([], [judge_files(what, kernels)])
+    if asked and is_modules(what):
+        return Verified(
+            [],
+            [judge_files(what, asked.kernels)] if asked.kernels else [],
+            [boot_files(what, asked.boots, world)] if asked.boots is not None else [],
+        )
     place = Place.parse(what)
     if platform is not None and place.store is not Store.REGISTRY:
         raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all images are checked.")
     if place.store is Store.LAYOUT:
         check_presence(place)
-        return _verified(Layout(place.path), name or place.name, world, kernels)
+        return _verified(Layout(place.path), name or place.name, world, asked)
     try:
         with _as_layout(place, platform, world) as layout:
-            return _verified(layout, name or place.name, world, kernels)
+            return _verified(layout, name or place.name, world, asked)
     except ImageError as error:
         return Verified([Finding("error", printable(what), printable(error.message))])
 
 
-def _verified(layout: Layout, name: str | None, world: World, kernels: Sequence[Kernel]) -> Verified:
+def _verified(layout: Layout, name: str | None, world: World, asked: Asked) -> Verified:
     """An image that is damaged is not asked for its modules."""
     findings = check_layout(layout.root, world.progress, name)
-    if not kernels or any(finding.severity == "error" for finding in findings):
+    if any(finding.severity == "error" for finding in findings):
         return Verified(findings)
-    return Verified(findings, judge_layout(layout, name, kernels, world))
+    return Verified(
+        findings,
+        judge_layout(layout, name, asked.kernels, world) if asked.kernels else [],
+        boot_layout(layout, name, asked.boots, world) if asked.boots is not None else [],
+    )
 
 
 @contextmanager

@@ -32,10 +32,12 @@ class _File:
 
 
 class ImageFiles(FileTree):
-    """Filled layer by layer, the lowest first. Bytes that are kept go to the file ``sink``."""
+    """Filled layer by layer, the lowest first. Bytes that are kept go to the file ``sink``: those of modules and their
+    lists, or all."""
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: BinaryIO, *, keeps_all: bool = False) -> None:
         self._sink = sink
+        self._keeps_all = keeps_all
         self._files: dict[bytes, _File] = {}
         self._names: dict[bytes, set[bytes]] = {b"": set()}
 
@@ -72,7 +74,7 @@ class ImageFiles(FileTree):
             return self._files.get(member.link, _File())
         if member.kind is Kind.SYMLINK:
             return _File(target=member.linkname)
-        if not _is_wanted(member.path):
+        if not self._keeps_all and not _is_wanted(member.path):
             return _File()
         start = self._sink.tell()
         for chunk in member.chunks():
@@ -95,6 +97,10 @@ class ImageFiles(FileTree):
     def modules(self) -> list[bytes]:
         """The paths of all modules, in order."""
         return sorted(path for path, file in self._files.items() if MODULE.search(path) and file.target is None)
+
+    def all(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """The paths of all files, in order, and where those lead that are symbolic links."""
+        return ((path, file.target) for path, file in sorted(self._files.items()))
 
     def target(self, path: bytes) -> bytes | None:
         file = self._files.get(path)

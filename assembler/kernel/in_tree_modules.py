@@ -80,7 +80,7 @@ def find_releases(tree: FileTree) -> list[tuple[str, bytes]]:
 def read_shipped(tree: FileTree, directory: bytes, name: str, built_in: Symbols | None) -> Kernel:
     """What the modules below ``directory`` tell. ``built_in`` are the kernel's own exports, if anybody knows them:
     without these a symbol that no module has is not known to be missing."""
-    files = {module_name(path.decode("utf-8", "replace")): path for path in _modules(tree, directory)}
+    files = module_files(tree, directory)
     first = _first_whole(tree, files.values())
     built = tree.text(directory + b"/modules.builtin")
     return known(
@@ -94,6 +94,11 @@ def read_shipped(tree: FileTree, directory: bytes, name: str, built_in: Symbols 
         built_in=None if built is None else frozenset(map(module_name, built.splitlines())),
         symbols=Shipped(built_in, tree, files) if built_in is not None else None,
     )
+
+
+def module_files(tree: FileTree, directory: bytes) -> dict[str, bytes]:
+    """The paths of all modules below ``directory``, by the modules' names."""
+    return {module_name(path.decode("utf-8", "replace")): path for path in _modules(tree, directory)}
 
 
 def _modules(tree: FileTree, directory: bytes) -> Iterator[bytes]:

@@ -42,7 +42,7 @@ def open_kernels(what: str, directory: Path) -> Iterator[list[Kernel]]:
         with open_package(path, directory) as tree:
             yield _kernels(tree, path.name, what)
     elif path.is_dir():
-        root, release = _root_of(path.absolute())
+        root, release = root_of(path.absolute())
         yield _kernels(Directory(root), path.name, what, release)
     elif path.is_file():
         yield [_of_image(path)]
@@ -81,7 +81,7 @@ def _kernels(tree: FileTree, name: str, what: str, release: str | None = None) -
     return found
 
 
-def _root_of(path: Path) -> tuple[Path, str | None]:
+def root_of(path: Path) -> tuple[Path, str | None]:
     """The root that a directory /lib/modules/RELEASE stands in, and the release; any other directory is a root."""
     if (path / "kernel").is_dir() and path.parent.name == "modules" and path.parent.parent.name == "lib":
         above = path.parent.parent.parent

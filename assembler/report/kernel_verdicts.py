@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, computed_field
 
+from assembler.report.kernel_boots import ImageBoots
 from assembler.report.record_part import RecordPart, counted
 
 _OutcomeName = Literal["loads", "refused", "unknown"]
@@ -101,12 +102,13 @@ class VerifyFinding(RecordPart):
 
 
 class KernelsReport(RecordPart):
-    """What ``imgasm verify --kernel --json`` prints."""
+    """What ``imgasm verify --json`` prints with ``--kernel`` or ``--boot``."""
 
     format: Literal[1] = 1
     kind: Literal["kernels"] = "kernels"
     findings: tuple[VerifyFinding, ...] = ()
     images: tuple[ImageVerdicts, ...] = ()
+    boots: tuple[ImageBoots, ...] = ()
 
 
 def refusal_lines(image: ImageVerdicts) -> Iterator[str]:

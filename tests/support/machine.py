@@ -66,13 +66,18 @@ class Machine:
         return {"SSL_CERT_FILE": f"/{_AUTHORITIES}", "PIP_CERT": f"/{_AUTHORITIES}", **settings}
 
 
+def apt_options() -> list[str]:
+    """What mmdebstrap is told of this machine's way to Debian's archive."""
+    dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
+    return [f"--aptopt={line}" for line in dump.splitlines() if _APT.match(line)]
+
+
 @contextmanager
 def debian(suite: str, *packages: str) -> Iterator[Machine]:
     """A fresh minbase of ``suite``. It lies on a disk, for engines in it to put overlays on."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix=f"imgasm-{suite}-") as directory:
-        dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
-        settings = [f"--aptopt={line}" for line in dump.splitlines() if _APT.match(line)]
         include = [f"--include={','.join(packages)}"] if packages else []
-        subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io", *settings, *include,
-                        suite, f"{directory}/root"], check=True, stdin=subprocess.DEVNULL)  # fmt: skip
+        options = ["--variant=minbase", "--dpkgopt=force-unsafe-io", *apt_options(), *include]
+        subprocess.run(["mmdebstrap", "--quiet", *options, suite, f"{directory}/root"], check=True,
+                       stdin=subprocess.DEVNULL)  # fmt: skip
         yield Machine(Path(directory, "root"))
