@@ -125,7 +125,7 @@ def test_fail_look_edit_resume(cli: Cli, engine: str) -> None:
     assert {tuple(entry) for entry in record["discarded"] for entry in [entry.values()]} >= {(0, 2, 300000)}
     writers = {step: tally["files"] for step, tally in record["images"][0]["steps"]}
     assert writers == {None: 1, 0: 1, 1: 1}
-    assert "taking the last build in this directory" in cli("size-report").stderr
+    assert "using the last build in this directory" in cli("size-report").stderr
 
     cli("build", "sample.toml", "--set-env", "token", "--no-cache", "--output", "fresh")
     assert manifest(cli) == manifest(cli, "fresh")
