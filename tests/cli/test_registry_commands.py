@@ -87,11 +87,11 @@ def test_login_push_logout(registry: DebianRegistry, authority: Path, home: Path
     assert not (layout / "imgasm-push.jsonl").exists()
 
     logout = imgasm(home, "logout", registry.host)
-    assert logout.stdout == f"the credentials of {registry.host} are removed\n"
+    assert logout.stdout == f"the credentials for {registry.host} are removed\n"
     push = imgasm(home, "push", layout, f"{registry.host}/cli:v2", *tls(authority))
     assert push.returncode == 9
     assert "imgasm login" in push.stderr
-    assert imgasm(home, "logout", registry.host).stdout.startswith("no credentials")
+    assert imgasm(home, "logout", registry.host).stdout.startswith("there were no credentials")
 
 
 def test_what_the_registry_refuses_is_not_stored(registry: DebianRegistry, authority: Path, home: Path) -> None:
