@@ -69,6 +69,7 @@ def build(
     """
     from assembler.commands import build as use
     from assembler.commands.budget import raise_if_broken
+    from assembler.commands.job import BuildOptions
 
     with own_errors():
         record = use.build(recipe, Path(output), world, options or BuildOptions())
