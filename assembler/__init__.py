@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         FileError,
         ImageError,
         ImgasmError,
+        ModulesRefused,
         RecipeError,
         RegistryError,
         SourceError,
@@ -47,18 +48,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BudgetExceeded", "BuildOptions", "BuildRecord", "Builds", "ChangesetError", "Digest", "EngineError", "FileError",
-    "HeldImage", "ImageError", "ImgasmError", "LayersReport", "Place", "Platform", "Progress", "PutOptions", "Recipe",
-    "RecipeError", "Reference", "RegistryError", "SilentProgress", "SourceError", "StepFailed", "Task", "Tls",
-    "UsageError", "World", "WorldSettings", "__version__", "build", "load_recipe", "open_image", "put_image",
-    "size_report",
+    "HeldImage", "ImageError", "ImgasmError", "LayersReport", "ModulesRefused", "Place", "Platform", "Progress",
+    "PutOptions", "Recipe", "RecipeError", "Reference", "RegistryError", "SilentProgress", "SourceError", "StepFailed",
+    "Task", "Tls", "UsageError", "World", "WorldSettings", "__version__", "build", "load_recipe", "open_image",
+    "put_image", "size_report",
 ]  # fmt: skip
 
 _MODULES: Final = {
     "api": ("build", "load_recipe", "open_image", "put_image", "size_report"),
-    "commands.build": ("BuildOptions",),
+    "commands.job": ("BuildOptions",),
     "errors": (
-        "BudgetExceeded", "ChangesetError", "EngineError", "FileError", "ImageError", "ImgasmError", "RecipeError",
-        "RegistryError", "SourceError", "StepFailed", "UsageError",
+        "BudgetExceeded", "ChangesetError", "EngineError", "FileError", "ImageError", "ImgasmError",
+        "ModulesRefused", "RecipeError", "RegistryError", "SourceError", "StepFailed", "UsageError",
     ),
     "model.digest": ("Digest",),
     "model.place": ("Place",),
