@@ -43,7 +43,7 @@ def remote_podman(directory: Path) -> Iterator[tuple[dict[str, str], Path]]:
         service = subprocess.Popen(["podman", "system", "service", "--time", "0", f"tcp://127.0.0.1:{port}"],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            for _ in range(200):
+            while service.poll() is None:
                 with socket.socket() as probe:
                     if not probe.connect_ex(("127.0.0.1", port)):
                         break

@@ -79,16 +79,14 @@ def daemon(argv: Sequence[str | Path], log: Path, ready: Sequence[str | Path]) -
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, start_new_session=True)
     try:
-        for _ in range(200):
-            if subprocess.run(ready, capture_output=True, check=False).returncode == 0:
-                break
+        while subprocess.run(ready, capture_output=True, check=False).returncode:
             if process.poll() is not None:
                 raise RuntimeError(log.read_text())
             time.sleep(0.05)
         yield
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait()
 
 
 @contextmanager

@@ -42,9 +42,8 @@ def containerd(directory: Path) -> Iterator[Containerd]:
 
 
 def _wait_for(server: Containerd, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(200):
-        if process.poll() is None and server.socket.exists():
-            server.ctr("version")
-            return
+    while not server.socket.exists():
+        if process.poll() is not None:
+            raise RuntimeError(f"containerd did not start: {log.read_text()}")
         time.sleep(0.05)
-    raise RuntimeError(f"containerd did not start: {log.read_text()}")
+    server.ctr("version")

@@ -64,9 +64,7 @@ def dockerd(*options: str) -> Iterator[Engine]:
     with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as daemon:
         try:
             with environment({"DOCKER_HOST": f"unix://{directory}/socket"}):
-                for _ in range(300):
-                    if subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0:
-                        break
+                while subprocess.run(["docker", "version"], capture_output=True, check=False).returncode:
                     assert daemon.poll() is None, (directory / "log").read_text()
                     time.sleep(0.1)
                 yield connect("docker")
