@@ -67,7 +67,7 @@ def boot(
     done = subprocess.run(
         ["qemu-system-x86_64", "-m", "1024", "-nographic", "-no-reboot", "-nic", "none", "-kernel", str(kernel.image),
          "-initrd", str(archive), "-append", "console=ttyS0 panic=-1 quiet loglevel=6"],
-        stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=True,
+        stdin=subprocess.DEVNULL, capture_output=True, check=True,
     )  # fmt: skip
     return done.stdout.decode(errors="replace")
 
