@@ -64,6 +64,7 @@ class Surroundings:
         if recipe.steps:
             environment |= {f"{key} of [container]": digest(value) for key, value in asdict(recipe.container).items()}
         environment |= {f"source {source.name}": digest([source.path, sources[source]]) for source in sources}
+        environment |= {f"cache {cache.name}": digest(cache.path) for cache in recipe.caches}
         environment |= {f"secret {secret.name}": digest(asdict(secret)) for secret in recipe.secret_inputs}
         environment |= {f"[[file]] {file.path}": digest(list(_contents(file))) for file in recipe.files}
         steps = (StepInputs(step.name, dict(_parts(step, digest))) for step in recipe.steps)

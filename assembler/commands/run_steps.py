@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from assembler.commands.cache_volumes import alone_with_caches, volumes
 from assembler.commands.capture_container import ContainerReader
 from assembler.commands.changes_under_mounts import refuse_changes_under_mounts
 from assembler.commands.secret_values import SecretValues
@@ -46,7 +47,11 @@ class Run:
     after_step: Callable[[Run], None] | None = None
 
     def go_on(self) -> None:
-        """Runs the steps that are left."""
+        """Runs the steps that are left, alone with the caches that are not shared."""
+        with alone_with_caches(self.job):
+            self._run_all()
+
+    def _run_all(self) -> None:
         recipe, progress = self.job.recipe, self.job.world.progress
         for number, step in list(enumerate(recipe.steps, 1))[self.done:]:
             began = self.job.world.clock.wall()
@@ -92,7 +97,7 @@ def container_of(
     job: Job, image: str, platform: Platform, secrets: SecretValues, binds: tuple[Bind, ...] = ()
 ) -> ContainerSpec:
     return ContainerSpec(image, job.options.build, job.recipe.container, platform, (*binds, *secrets.binds),
-                         job.recipe.secrets, secrets.directory)  # fmt: skip
+                         job.recipe.secrets, secrets.directory, volumes(job.recipe))  # fmt: skip
 
 
 def command_of(recipe: Recipe, step: Step) -> Command:
@@ -109,6 +114,7 @@ def directories_of(session: Session) -> Directories:
         scratch=session.scratch_directories(),
         disk=session.engine.disk,
         enter=found.enter if found else (),
+        caches=session.scratch_directories(caches=True),
     )
 
 

@@ -12,6 +12,7 @@ from assembler.model.node import shown
 from assembler.report.build_record import (
     BaseLayer,
     BuildRecord,
+    CacheSize,
     Discard,
     Drop,
     EngineName,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from assembler.engine.info import EngineInfo
     from assembler.image.blob_store import BlobStore
     from assembler.image.layout import Layout
+    from assembler.measure.step_meter import Meter
     from assembler.model.descriptor import Descriptor
     from assembler.progress import Progress
     from assembler.recipe.images import Image
@@ -71,8 +73,15 @@ def make_record(
         prune=tuple(_pruned(outcomes)),
         drops=tuple(_drops(outcomes)),
         images=tuple(_image(outcome, attribution, layout) for outcome in outcomes),
+        caches=tuple(_caches(recipe, meter)),
         notes=tuple(_notes(attribution)),
     )
+
+
+def _caches(recipe: Recipe, meter: Meter) -> Iterator[CacheSize]:
+    sizes = meter.cache_sizes
+    for cache in recipe.caches:
+        yield CacheSize(name=cache.name, path=str(cache.path), bytes=sizes.get(str(cache.path)))
 
 
 def _notes(attribution: Attribution) -> Iterator[str]:

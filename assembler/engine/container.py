@@ -57,6 +57,8 @@ class ContainerSpec:
     binds: tuple[Bind, ...] = ()
     secrets: Secrets = field(default_factory=Secrets)
     in_memory: PurePosixPath | None = None
+    caches: Mapping[PurePosixPath, str] = field(default_factory=dict)
+    """Volumes that stay, by where they are mounted."""
 
     @property
     def name(self) -> str:
@@ -83,7 +85,10 @@ def _options(engine: Endpoint, spec: ContainerSpec) -> Iterator[str]:
         yield from ("--network", network)
     if user := _root(engine, spec.image):
         yield from ("--user", user)
-    mounts = (",".join(fields) for fields in (*map(_scratch, wanted.scratch), *map(_bind, spec.binds)))
+    mounts = (",".join(fields) for fields in (
+        *map(_scratch, wanted.scratch), *map(_bind, spec.binds),
+        *([*_scratch(path), f"source={volume}"] for path, volume in spec.caches.items()),
+    ))  # fmt: skip
     if spec.in_memory is not None:
         yield from ("--mount", f"type=tmpfs,{_field('destination', spec.in_memory)},tmpfs-mode=0711")
     many = {

@@ -93,7 +93,7 @@ class Session:
 
     def _split(self, volumes: Sequence[Inspected]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
         """Where scratch is, and where volumes of the image hide files that are the container's own."""
-        ours = {str(path) for path in self.spec.container.scratch}
+        ours = {str(path) for path in (*self.spec.container.scratch, *self.spec.caches)}
         scratch = [volume for volume in volumes if volume.destination in ours]
         points = mounted_over.points_of([volume for volume in volumes if volume not in scratch], self.mount_table)
         return mounted_over.points_of(scratch, self.mount_table), mounted_over.hiding(points, self.mount_table)
@@ -226,15 +226,15 @@ class Session:
         root = next((mount for mount in reversed(self.mount_table) if mount.point == b"/"), None)
         return root is not None and root.kind.startswith("fuse")
 
-    def scratch_directories(self) -> dict[str, Path]:
-        """The scratch directories as this machine sees them, by their path in the container.
+    def scratch_directories(self, *, caches: bool = False) -> dict[str, Path]:
+        """The scratch directories, or the ``caches``, as this machine sees them, by their path in the container.
 
         Without those that can't be read: the engine is on another machine, or another user's.
         """
         root = None if self.pid is None else init_process.engine_root(self.pid)
         if root is None:
             return {}
-        wanted = {str(path) for path in self.spec.container.scratch}
+        wanted = {str(path) for path in (self.spec.caches if caches else self.spec.container.scratch)}
         sources = {mount.destination: mount.source for mount in self._inspect().mounts}
         found = {path: root / source.lstrip("/") for path, source in sources.items()
                  if path in wanted and source is not None}

@@ -43,6 +43,7 @@ class Directories:
     ``whole``      ``upper`` has the base's files in it, too (a storage driver that copies: vfs)
     ``scratch``    the scratch volumes, by their path in the container
     ``disk``       any path on the engine's disk, None where it can't be asked
+    ``caches``     volumes that other builds use as well, by their path in the container
     ``enter``      the beginning of a command line that looks where this user may not (:class:`DirectoryScan`)
     """
 
@@ -51,6 +52,7 @@ class Directories:
     scratch: Mapping[str, Path] = field(default_factory=dict)
     disk: Path | None = None
     enter: tuple[str, ...] = ()
+    caches: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Meter:
@@ -73,6 +75,7 @@ class Meter:
                        if upper else None)
         self._scratch = [DirectoryScan(path, enter=enter) for path in directories.scratch.values()]
         self._roots = [*([upper] if upper else []), *directories.scratch.values()]
+        self._caches = directories.caches
         self._disk, self._clock, self._size_rw = directories.disk, clock, size_rw
         self.usages = list(former.usages)
         self.discarded = {(writer, remover): size for writer, remover, size in former.discarded}
@@ -130,6 +133,11 @@ class Meter:
 
     def _held(self) -> int:
         return sum(scan.size for scan in self._scans())
+
+    @property
+    def cache_sizes(self) -> dict[str, int]:
+        """Bytes that the caches hold now, by their path in the container; without those that can't be read here."""
+        return {path: DirectoryScan(directory).size for path, directory in self._caches.items()}
 
     @property
     def unseen(self) -> int:

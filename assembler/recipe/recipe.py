@@ -15,8 +15,9 @@ from pydantic import Field
 
 from assembler.model.container import Container
 from assembler.model.secrets import Secrets
-from assembler.recipe import base, container, files, images, prune, secret_inputs, sources, steps
+from assembler.recipe import base, caches, container, files, images, prune, secret_inputs, sources, steps
 from assembler.recipe.base import Base, BaseTable
+from assembler.recipe.caches import Cache, CacheTable
 from assembler.recipe.container import ContainerTable
 from assembler.recipe.files import File, FileTable, Folder
 from assembler.recipe.images import Image, ImageTable
@@ -48,6 +49,7 @@ class Document(Table):
     container: ContainerTable = ContainerTable()
     source: list[SourceTable] = Field(default=[])
     secret: list[SecretTable] = Field(default=[])
+    cache: list[CacheTable] = Field(default=[])
     file: list[FileTable] = Field(default=[])
     step: list[StepTable] = Field(default=[])
     prune: PruneTable = PruneTable()
@@ -73,6 +75,7 @@ class Recipe:
     container: Container = field(default_factory=Container)
     sources: tuple[Source, ...] = ()
     secret_inputs: tuple[SecretInput, ...] = ()
+    caches: tuple[Cache, ...] = ()
     files: tuple[File | Folder, ...] = ()
     steps: tuple[Step, ...] = ()
     prune: Prune = field(default_factory=Prune)
@@ -98,7 +101,11 @@ def check(document: Document, presets: Collection[str], problems: Problems) -> N
     sources.check(document.source, problems)
     secret_inputs.check(document.secret, [step.name for step in document.step], problems)
     files.check(document.file, problems)
-    problems.unique((*sources.places(document.source, problems.secrets), *files.places(document.file)))
+    caches.check(document.cache, document.container.scratch, problems)
+    problems.unique((
+        *caches.places(document.cache), *sources.places(document.source, problems.secrets),
+        *files.places(document.file),
+    ))  # fmt: skip
     steps.check(document.step, problems)
     prune.check(document.prune, presets, problems)
     images.check(document.image, document.container.scratch, problems)
@@ -114,6 +121,7 @@ def resolve(document: Document, file: Path, given: Given, problems: Problems) ->
         secrets=given.secrets,
         container=container.resolve(document.container),
         sources=tuple(sources.resolve(one, number, given, problems) for number, one in enumerate(document.source)),
+        caches=tuple(map(caches.resolve, document.cache)),
         secret_inputs=tuple(secret_inputs.resolve(one, given.folder) for one in document.secret),
         files=tuple(files.resolve(one, number, given.folder, problems) for number, one in enumerate(document.file)),
         steps=tuple(steps.resolve(one, document.container.shell) for one in document.step),
@@ -129,6 +137,7 @@ def lines(recipe: Recipe) -> Iterator[str]:
     yield from section("times", _times(recipe))
     yield from section("container", [base.row(recipe.base), *container.rows(recipe.container)])
     yield from section("sources", map(sources.row, recipe.sources))
+    yield from section("caches", map(caches.row, recipe.caches))
     yield from section("secrets", map(secret_inputs.row, recipe.secret_inputs))
     yield from section("files", map(files.row, recipe.files))
     for number, step in enumerate(recipe.steps, 1):

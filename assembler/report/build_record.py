@@ -150,6 +150,14 @@ class Violation(RecordPart):
         return f"{self.image}: {self.what} is {human(self.actual)}, {over} over its budget of {human(self.limit)}"
 
 
+class CacheSize(RecordPart):
+    """What a [[cache]] held when the steps had ended. ``bytes`` is None if nobody could see."""
+
+    name: str
+    path: str
+    bytes: int | None
+
+
 class BuildRecord(RecordPart):
     format: Literal[1] = FORMAT
     kind: Literal["build"] = "build"
@@ -166,6 +174,7 @@ class BuildRecord(RecordPart):
     prune: tuple[PruneRule, ...] = ()
     drops: tuple[Drop, ...] = ()
     images: tuple[ImageReport, ...] = ()
+    caches: tuple[CacheSize, ...] = ()
     notes: tuple[str, ...] = ()
     """What could not be known of this build, and why."""
     checked: tuple[str, ...] = ()

@@ -44,6 +44,8 @@ def render(record: BuildRecord, width: int = 80, color: bool = False) -> str:
         parts.append(section("Steps", _steps(record.steps, width)))
     if record.discarded:
         parts.append(section("Written by one step, deleted or replaced by a later one", _discarded(record)))
+    if record.caches:
+        parts.append(section("Caches, which other builds use as well", _caches(record)))
     if record.prune:
         parts.append(section("Prune", _prune(record)))
     parts += [_image(record, image) for image in record.images]
@@ -83,6 +85,13 @@ def _steps(steps: tuple[StepUsage, ...], width: int) -> Table:
         sizes = (size_or_blank(values[index]) for values in known.values())
         table.add_row(Name(step.name), duration(step.seconds), *sizes)
     return table
+
+
+def _caches(record: BuildRecord) -> Table:
+    rows = listing()
+    for cache in record.caches:
+        rows.add_row(size_or_blank(cache.bytes), Name(f"{cache.name} at {cache.path}"))
+    return rows
 
 
 def _discarded(record: BuildRecord) -> Table:
