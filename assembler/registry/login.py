@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler.atomic_files import replace_file
 from assembler.errors import RegistryError, UsageError
+from assembler.locks import exclusive_directory
 from assembler.registry.auth_file import AuthFile, is_key_of
 from assembler.registry.credential_helper import Helper, server_key
 from assembler.registry.responses import Refused
 from assembler.registry.wire import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from assembler.registry.client import RegistryClient
     from assembler.registry.credentials import Credential
@@ -34,31 +36,41 @@ def check_login(client: RegistryClient) -> bool:
 def store(registry: str, credential: Credential, file: Path, environment: Mapping[str, str]) -> str:
     """Keeps a user name and password, or identity token. Gives the place for people: a helper's program or ``file``,
     where it stands unencrypted. ``environment`` is a helper's."""
-    document = _Document(file)
     key = server_key(registry)
-    helper = document.helper(registry, environment)
-    if helper is not None:
-        helper.store(registry, credential)
-        document.auths[key] = {}  # as Docker does, so that the registry is listed
-        place = helper.program
-    else:
-        document.auths[key] = _entry(credential)
-        place = str(file)
-    document.write()
+    with _changed(file) as document:
+        helper = document.helper(registry, environment)
+        if helper is not None:
+            helper.store(registry, credential)
+            document.auths[key] = {}  # as Docker does, so that the registry is listed
+            place = helper.program
+        else:
+            document.auths[key] = _entry(credential)
+            place = str(file)
     return place
 
 
 def erase(registry: str, file: Path, environment: Mapping[str, str]) -> bool:
     """Forgets what :func:`store` keeps; False when nothing was known."""
-    document = _Document(file)
-    helper = document.helper(registry, environment)
-    erased = helper is not None and helper.erase(registry)
-    keys = [key for key in document.auths if is_key_of(key, registry)]
-    for key in keys:
-        del document.auths[key]
-    if keys:
-        document.write()
+    with _changed(file) as document:
+        helper = document.helper(registry, environment)
+        erased = helper is not None and helper.erase(registry)
+        keys = [key for key in document.auths if is_key_of(key, registry)]
+        for key in keys:
+            del document.auths[key]
     return erased or bool(keys)
+
+
+@contextmanager
+def _changed(file: Path) -> Iterator[_Document]:
+    """The document, which is written at the end if it changed. No other imgasm changes it meanwhile."""
+    folder = Path(os.path.realpath(file)).parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with exclusive_directory(folder):
+        document = _Document(file)
+        before = dict(document.auths)
+        yield document
+        if document.auths != before:
+            document.write()
 
 
 class _Document:
@@ -83,7 +95,6 @@ class _Document:
 
     def write(self) -> None:
         """The whole file or nothing, and never readable by others in between."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = json.dumps(self._content | {"auths": self.auths}, indent="\t") + "\n"
         replace_file(self._path, text.encode(), mode=0o600)
 

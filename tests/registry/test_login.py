@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,27 @@ def test_what_is_stored_is_found_and_forgotten(tmp_path: Path, registry: str) ->
     assert erase(registry, file, {})
     assert find(file, registry).is_anonymous
     assert not erase(registry, file, {})
+
+
+def test_logins_at_once_lose_none_of_the_credentials(tmp_path: Path) -> None:
+    """Seven of thirty were lost, silently, when each wrote back what it had read."""
+    file, code = tmp_path / ".docker/config.json", """
+import sys
+from pathlib import Path
+from assembler.registry.credentials import Credential
+from assembler.registry.login import erase, store
+sys.stdin.read()
+for name in sys.argv[2:]:
+    store(name, Credential("ann", "pw"), Path(sys.argv[1]), {})
+erase(sys.argv[2], Path(sys.argv[1]), {})
+"""
+    names = [[f"r{who}-{number}.example" for number in range(20)] for who in range(6)]
+    logins = [subprocess.Popen([sys.executable, "-c", code, file, *mine], stdin=subprocess.PIPE) for mine in names]
+    for login in logins:
+        assert login.stdin is not None
+        login.stdin.close()
+    assert [login.wait() for login in logins] == [0] * 6
+    assert set(json.loads(file.read_text())["auths"]) == {name for mine in names for name in mine[1:]}
 
 
 def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:
