@@ -76,11 +76,16 @@ def make_rootfs(
 
 
 def _bound() -> list[str]:
-    """What makes all that a command starts end at once with it and with this process (prctl(2), PR_SET_PDEATHSIG), and
-    what it mounts go with it: namespaces of its own, which want root. Empty where they can't be had."""
-    bound = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--kill-child"]
-    if os.geteuid() != 0 or not all(map(shutil.which, ("setpriv", "unshare"))):
+    """What makes all that a command starts end with this process (prctl(2), PR_SET_PDEATHSIG).
+
+    As root with it goes what it mounts: namespaces of its own. An ordinary user's mmdebstrap makes them itself, and
+    tidies up when it is asked to end. Empty where neither can be had.
+    """
+    if not all(map(shutil.which, ("setpriv", "unshare"))):
         return []
+    if os.geteuid() != 0:
+        return ["setpriv", "--pdeathsig", "TERM"]
+    bound = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--kill-child"]
     tried = subprocess.run([*bound, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return bound if tried.returncode == 0 else []
 

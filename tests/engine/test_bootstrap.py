@@ -1,20 +1,27 @@
 from __future__ import annotations
 
+import os
+import pwd
+import subprocess
 import tarfile
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from assembler.engine import bootstrap
 from assembler.engine.bootstrap import make_rootfs
 from assembler.errors import EngineError
 from assembler.model.bootstrap import Bootstrap
 from assembler.progress import SilentProgress
 from tests.support.debian_mirror import debian_mirror
 from tests.support.engines import environment
+from tests.support.people import Person, person
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 
 class Listening(SilentProgress):
@@ -67,3 +74,49 @@ def test_without_mmdebstrap_the_error_says_how_to_get_it(wanted: Bootstrap, tmp_
     with environment({"PATH": str(tmp_path)}), pytest.raises(EngineError) as failure:
         make_rootfs(wanted, tmp_path / "rootfs.tar", SilentProgress())
     assert failure.value.hint == "apt-get install mmdebstrap"
+
+
+@pytest.mark.root
+def test_an_ordinary_users_mmdebstrap_ends_with_whoever_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """kill -9 of imgasm: what it had started went on in its namespaces, and left its chroot."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    bound = bootstrap._bound()
+    monkeypatch.undo()
+    with person() as user:
+        user.home.chmod(0o755)
+        (user.home / "mirror").mkdir()
+        mirror = debian_mirror(user.home / "mirror", "tiny", {"opt/tiny": b"x"})
+        user.own()
+        hook = f"--setup-hook=touch {user.home}/begun; sleep 600"
+        command = [*bound, "mmdebstrap", "--mode=unshare", "--format=tar", "--variant=extract", "--include=tiny", hook,
+                   "bookworm", "-", mirror]  # fmt: skip
+        code = (f"import subprocess, time; subprocess.Popen({command!r}, stdout=subprocess.DEVNULL, "
+                "stderr=subprocess.DEVNULL, start_new_session=True); time.sleep(600)")  # fmt: skip
+        number = str(pwd.getpwnam(user.name).pw_uid)
+        parent = subprocess.Popen(
+            ["setpriv", "--reuid", number, "--regid", number, "--clear-groups", "env", f"HOME={user.home}",
+             f"TMPDIR={user.home}", "/usr/bin/python3", "-c", code])  # fmt: skip
+        wait_until((user.home / "begun").exists)
+        parent.kill()
+        parent.wait()
+        wait_until(lambda: not _at_work(user) and not any(user.home.glob("mmdebstrap*")))
+
+
+def _at_work(user: Person) -> bool:
+    """Whether a process has the hook's words."""
+    words = f"touch {user.home}/begun".encode()
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if words in process.read_bytes() and b"python" not in process.read_bytes():
+                return True
+        except OSError:
+            continue  # it ended
+    return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.1)
+    pytest.fail("it did not come")
