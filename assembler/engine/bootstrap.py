@@ -43,6 +43,9 @@ _FORGET_PASSWORDS: Final = 'rm -f "$1/etc/apt/auth.conf"'
 """A mirror's user and password are apt's for as long as it downloads. On mmdebstrap's command line every process list
 would show them, and it writes what stands there into the base's sources.list."""
 
+_END_ALL: Final = 'trap "trap : TERM; kill -TERM 0; wait" TERM; "$@" <&0 & wait $!'
+"""mmdebstrap itself waits for its children whatever it is sent, so all of its session are asked to end."""
+
 _GRACE_SECONDS: Final = 30.0
 
 
@@ -84,7 +87,7 @@ def _bound() -> list[str]:
     if not all(map(shutil.which, ("setpriv", "unshare"))):
         return []
     if os.geteuid() != 0:
-        return ["setpriv", "--pdeathsig", "TERM"]
+        return ["setpriv", "--pdeathsig", "TERM", "sh", "-c", _END_ALL, "sh"]
     bound = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--kill-child"]
     tried = subprocess.run([*bound, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return bound if tried.returncode == 0 else []

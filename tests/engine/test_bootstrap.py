@@ -87,7 +87,7 @@ def test_an_ordinary_users_mmdebstrap_ends_with_whoever_started_it(monkeypatch: 
         (user.home / "mirror").mkdir()
         mirror = debian_mirror(user.home / "mirror", "tiny", {"opt/tiny": b"x"})
         user.own()
-        hook = f"--setup-hook=touch {user.home}/begun; sleep 600"
+        hook = f"--setup-hook=sleep 600; : {user.home}"
         command = [*bound, "mmdebstrap", "--mode=unshare", "--format=tar", "--variant=extract", "--include=tiny", hook,
                    "bookworm", "-", mirror]  # fmt: skip
         code = (f"import subprocess, time; subprocess.Popen({command!r}, stdout=subprocess.DEVNULL, "
@@ -96,18 +96,20 @@ def test_an_ordinary_users_mmdebstrap_ends_with_whoever_started_it(monkeypatch: 
         parent = subprocess.Popen(
             ["setpriv", "--reuid", number, "--regid", number, "--clear-groups", "env", f"HOME={user.home}",
              f"TMPDIR={user.home}", "/usr/bin/python3", "-c", code])  # fmt: skip
-        wait_until((user.home / "begun").exists)
-        parent.kill()
-        parent.wait()
+        try:
+            wait_until(lambda: _at_work(user))
+        finally:
+            parent.kill()
+            parent.wait()
         wait_until(lambda: not _at_work(user) and not any(user.home.glob("mmdebstrap*")))
 
 
 def _at_work(user: Person) -> bool:
-    """Whether a process has the hook's words."""
-    words = f"touch {user.home}/begun".encode()
+    """Whether the hook's shell runs."""
+    words = f"sleep 600; : {user.home}".encode()
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if words in process.read_bytes() and b"python" not in process.read_bytes():
+            if process.read_bytes().startswith(b"sh\0-c\0" + words):
                 return True
         except OSError:
             continue  # it ended
