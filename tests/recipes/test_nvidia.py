@@ -28,10 +28,10 @@ RECIPE = ROOT / "recipes" / "debian-6.1-nvidia-535.toml"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def built(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The build's record, after its images were pushed to a registry."""
     directory = tmp_path_factory.mktemp("nvidia")
-    environment = {**os.environ, "HOME": str(directory)}
+    environment = {**os.environ, "HOME": str(directory), "IMGASM_CACHE": str(cache)}
 
     def imgasm(*arguments: str) -> str:
         command = [sys.executable, "-m", "assembler", *arguments]
