@@ -54,7 +54,8 @@ def boot(
     shutil.copy(BUSYBOX, root / ".boot" / "busybox")
     modules = root / "lib" / "modules" / kernel.release
     modules.mkdir(parents=True)
-    shutil.copy(kernel.modules / "modules.dep", modules)
+    for listed in kernel.modules.glob("modules.dep*"):  # busybox reads the text, kmod the other
+        shutil.copy(listed, modules)
     for name in _needed(kernel, host):
         (modules / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(kernel.modules / name, modules / name)
