@@ -191,3 +191,19 @@ def test_a_build_that_is_killed_at_any_moment_leaves_nothing_torn(cli: Cli, engi
     left = subprocess.run([engine, "ps", "--all", "--quiet", "--filter", "label=io.imgasm.build"], check=True,
                           capture_output=True).stdout
     assert left == b""
+
+
+def test_an_interrupted_build_leaves_its_checkpoint(cli: Cli, engine: str) -> None:
+    edit(cli, "cp /scratch/object /opt/app/packed;", "sleep 60;")
+    command = ["env", "--default-signal=INT", *cli.command("build", "sample.toml")]
+    with subprocess.Popen(command, cwd=cli.directory, env=cli.environment, stderr=subprocess.PIPE, text=True) as build:
+        assert build.stderr is not None
+        for line in build.stderr:
+            if "checkpoint after step compile: " in line:
+                break
+        build.send_signal(signal.SIGINT)
+        build.communicate()
+    assert build.returncode == 130
+    edit(cli, "sleep 60;", "cp /scratch/object /opt/app/packed;")
+    told = cli("build", "sample.toml").stderr
+    assert "starting from the checkpoint after step compile" in told and "[1/2]" not in told

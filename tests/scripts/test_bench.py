@@ -42,3 +42,16 @@ def test_every_tool_pushes_a_small_layer_and_imgasm_stays_small(tmp_path: Path) 
     assert set(report["ratios"]) == {"skopeo copy", "docker push"}
     assert 20_000_000 < report["tools"]["imgasm push"]["memory"] < 120_000_000
     assert not list((tmp_path / "work").iterdir())
+
+
+@pytest.mark.engine
+@pytest.mark.root
+def test_a_build_again_beside_its_peers(tmp_path: Path) -> None:
+    command = [str(ROOT / "scripts" / "bench"), "again", "--rounds", "1", "--files", "20", "--bytes", "1000"]
+    command += ["--seconds", "0", "--work", str(tmp_path), "--json", str(tmp_path / "report.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["ratios"].keys() == {"docker build", "buildah build --layers"}
+    assert "imgasm by docker build" in done.stdout
