@@ -52,6 +52,7 @@ Again = Callable[[Path, int], Run]
 
 def main(arguments: list[str]) -> None:
     wanted = _arguments(arguments)
+    wanted.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="imgasm-bench-again-", dir=wanted.work) as directory:
         report = _report({name: _race(again, Path(directory) / name.split()[0], wanted)
                           for name, again in _contenders().items()})

@@ -59,6 +59,7 @@ class Verdict:
 def main(arguments: list[str]) -> None:
     wanted = _arguments(arguments)
     chance = random.Random(wanted.seed)
+    wanted.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="imgasm-kills-", dir=wanted.work) as directory:
         verdict = _Place(Path(directory)).kill(wanted.builds, chance)
     print(json.dumps(asdict(verdict)))

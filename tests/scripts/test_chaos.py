@@ -55,3 +55,11 @@ def test_a_disk_that_is_full_at_any_size_is_a_clear_error(tmp_path: Path) -> Non
 def test_builds_at_once_with_one_cache_and_one_output_lose_nothing(tmp_path: Path) -> None:
     (tally,) = chaos(tmp_path, "crowd", "--count", "4").values()
     assert tally == {"builds": 4, "failed": [], "torn": [], "lost": [], "left": []}
+
+
+@pytest.mark.root
+@pytest.mark.engine
+def test_builds_with_checkpoints_that_are_killed_are_right_the_next_time(tmp_path: Path) -> None:
+    report = chaos(tmp_path, "builds", "--builds", "4")
+    assert report["killed"] + report["ended"] == 4
+    assert report["wrong"] == report["left"] == []
