@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.kernel.file_tree import FileTree, mapped
-from assembler.model.node import Kind
+from assembler.model.node import Content, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assembler.changeset.tree import Tree
     from assembler.layer.entry import Entry
-    from assembler.model.node import Content, Node
+    from assembler.model.node import Node
 
 
 class CapturedFiles(FileTree):
@@ -20,6 +20,16 @@ class CapturedFiles(FileTree):
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
+
+    def fetch(self, paths: Iterable[bytes]) -> None:
+        """Gets the bytes of those that are files, all in one go: each go may read a whole rootfs."""
+        found = {place for path in paths if (place := self.resolve(path)) is not None and self.is_file(place)}
+        if lacking := [path for path in found if self._content(path) is None]:
+            self._tree.prepare(lacking)
+
+    def _content(self, path: bytes) -> Content | None:
+        node = self._tree.node(path)
+        return self._tree.content(path) if node is not None and node.size else Content(b"")
 
     def target(self, path: bytes) -> bytes | None:
         node = self._tree.node(path)

@@ -14,10 +14,12 @@ from assembler.errors import ModulesRefused, RecipeError
 from assembler.kernel.check_image import LIBRARY
 from assembler.kernel.image_files import MODULE, walk
 from assembler.kernel.image_modules import modules_of
-from assembler.kernel.kernel_headers import find_headers, read_headers
+from assembler.kernel.kernel_headers import evidence_files, find_headers, read_headers
 from assembler.kernel.module_signature import MARK
 from assembler.kernel.open_kernels import by_release, header_witnesses, open_kernels
 from assembler.kernel.symbols import module_name
+from assembler.kernel.verdict import few
+from assembler.model.node import shown
 from assembler.report.kernel_verdicts import KernelReason, refusal_lines
 
 if TYPE_CHECKING:
@@ -53,7 +55,9 @@ def judge_image(
     own = [entry.path for entry in entries if entry.node is not None and MODULE.search(entry.path)]
     older = [path for top in _BELOW for path in walk(below, top, _DEPTH) if MODULE.search(path)]
     paths = sorted(path for path in {*own, *older} if files.is_file(path))
+    below.fetch(path for path in older if path in paths)
     container = CapturedFiles(capture.final)
+    container.fetch(evidence_files(container, [one.encode() for one in image.kernels or () if isinstance(one, str)]))
     with ExitStack() as stack:
         kernels = _kernels(image, container, world.cache, stack)
         modules = modules_of(files, paths)
@@ -62,8 +66,8 @@ def judge_image(
         return None
     if image.kernels is None:
         found = _without_obligation(found, {module.release for module in modules.modules})
-    lost = tuple(_lost_signatures(modules, paths, capture))
-    return found.model_copy(update={"beside": (*found.beside, *lost)})
+    more = [*_lost_signatures(modules, paths, capture), *_unread(paths, files)]
+    return found.model_copy(update={"beside": (*found.beside, *more)})
 
 
 def _known_below(capture: Capture, onto: Tree | None) -> Tree:
@@ -114,14 +118,21 @@ def _without_obligation(found: ImageVerdicts, releases: set[str]) -> ImageVerdic
         kernel.model_copy(update={"is_required": kernel.release in releases}) for kernel in found.kernels)})
 
 
+def _unread(paths: Sequence[bytes], files: FileTree) -> Iterator[KernelReason]:
+    """Exports keep only what differs from the base."""
+    if unread := [shown(path) for path in paths if files.read(path) is None]:
+        what = f"{few(unread)}: these modules of the base were not looked into"
+        yield KernelReason(weight="warning", rule="unread", what=what, origins=(_CONTAINER,))
+
+
 def _lost_signatures(modules: ImageModules, paths: Sequence[bytes], capture: Capture) -> Iterator[KernelReason]:
     """Modules that are signed elsewhere in the container, and not in the image."""
     unsigned = {module.name for module in modules.modules if not module.is_signed}
     files = CapturedFiles(capture.final)
-    for path, node in capture.candidates.items():
-        if node is None or path in paths or not MODULE.search(path):
-            continue
-        name = module_name(path.decode("utf-8", "replace"))
+    others = {path: module_name(path.decode("utf-8", "replace")) for path, node in capture.candidates.items()
+              if node is not None and path not in paths and MODULE.search(path)}  # fmt: skip
+    files.fetch(path for path, name in others.items() if name in unsigned)
+    for path, name in others.items():
         data = files.data(path) if name in unsigned else None
         if data is not None and bytes(data[-len(MARK) :]) == MARK:
             what = f"{name} is signed in the container, and has lost its signature in the image: strip takes it away"

@@ -25,10 +25,19 @@ _OPTION: Final = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
 def find_headers(tree: FileTree, also: Iterable[bytes] = ()) -> list[bytes]:
     """The directories of ``tree`` that are a kernel's headers, links resolved: itself, below /usr/src, where
     /lib/modules/RELEASE/build leads, or one of ``also``."""
+    return [place for place in _places(tree, also) if _release(tree, place)]
+
+
+def _places(tree: FileTree, also: Iterable[bytes]) -> list[bytes]:
     places = [b"", *also, *(b"%s/%s" % (parent, name) for parent in _PARENTS for name in tree.names(parent))]
     places += [b"%s/%s/build" % (parent, name) for parent in _RELEASE_DIRECTORIES for name in tree.names(parent)]
-    found = dict.fromkeys(tree.resolve(place) for place in places)
-    return [place for place in found if place is not None and _release(tree, place)]
+    return [place for place in dict.fromkeys(tree.resolve(place) for place in places) if place is not None]
+
+
+def evidence_files(tree: FileTree, also: Iterable[bytes] = ()) -> list[bytes]:
+    """The files that :func:`find_headers` and :func:`read_headers` would read, whether they are there or not."""
+    names = (SYMVERS, _DEBIAN, *_CONFIGS, *_RELEASES)
+    return [b"%s/%s" % (place, name) for place in _places(tree, also) for name in names]
 
 
 def read_headers(tree: FileTree, at: bytes, name: str) -> Kernel:

@@ -82,6 +82,7 @@ def open_package(path: Path, directory: Path) -> Iterator[FileTree]:
 
     ImageError for what is no such package, or damaged.
     """
+    directory.mkdir(parents=True, exist_ok=True)
     with spool(directory) as sink, _opened(path) as file:
         tree = Packed(sink.name)
         try:

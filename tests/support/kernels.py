@@ -84,6 +84,14 @@ def kernel(release: str) -> Kernel:
 
 
 @functools.cache
+def header_packages(*releases: str) -> dict[str, Path]:
+    """The .deb files of kernels' headers, of Debian 12."""
+    names = [f"linux-headers-{release}" for release in releases]
+    folder = _fetch("bookworm", f"apt-get download -qq {' '.join(names)}", "header-packages")
+    return {release: next(folder.glob(f"linux-headers-{release}_*.deb")) for release in releases}
+
+
+@functools.cache
 def newest_kernel() -> Kernel:
     """Of Debian's unstable release: since 7.2 they have no MODVERSIONS."""
     folder = _unpack(_fetch("sid", NEWEST, "newest"))
