@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assembler.changeset.capture import Capture, Result, changeset, prove_layer
 from assembler.changeset.path_rules import Patterns, Rules
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from assembler.recipe.images import Image
     from assembler.recipe.recipe import Recipe
     from assembler.report.kernel_verdicts import ImageVerdicts
+
+_FOR_LOADER: Final = "KERNEL_RELEASES"
+"""The variable in which recipes/modules/load finds the kernels that it may load on: in a container it sees no label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +194,12 @@ def _store(draft: _Draft, recipe: Recipe, layout: Layout, bases: Bases) -> Writt
 
 def _settings(draft: _Draft, bases: Bases, recipe: Recipe) -> ImageSettings:
     """What the recipe says of the image, and on which kernels its modules load."""
-    image, told = draft.image, dict[str, str]()
+    image, told, variables = draft.image, dict[str, str](), dict[str, str]()
     below = draft.below.base.image.manifest.get("annotations") or {} if draft.below is not None else {}
     if draft.verdicts is not None and (draft.verdicts.fits or KERNEL_RELEASES in below):
         told = {KERNEL_RELEASES: " ".join(draft.verdicts.fits)}
-    run = replace(image.config, labels={**told, **image.config.labels})
+        variables = {_FOR_LOADER: told[KERNEL_RELEASES]}
+    run = replace(image.config, labels={**told, **image.config.labels}, env={**variables, **image.config.env})
     return ImageSettings(run, bases.platform, {**told, **image.annotations}, recipe.created)
 
 

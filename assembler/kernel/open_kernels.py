@@ -118,9 +118,13 @@ def _images(tree: FileTree) -> Iterator[Kernel]:
 
 
 def _configs(tree: FileTree, name: str) -> Iterator[Kernel]:
-    for file in tree.names(b"boot"):
-        if file.startswith(b"config-") and (text := tree.text(b"boot/" + file)):
-            release = file.removeprefix(b"config-").decode("utf-8", "replace")
+    """They lie in /boot, or beside the modules, as Fedora has it, and Debian since 14."""
+    places = {file.removeprefix(b"config-").decode("utf-8", "replace"): b"boot/" + file
+              for file in tree.names(b"boot") if file.startswith(b"config-")}  # fmt: skip
+    places |= {release: directory + b"/config" for release, directory in find_releases(tree)
+               if tree.has_file(directory + b"/config")}  # fmt: skip
+    for release, place in places.items():
+        if text := tree.text(place):
             yield known(name, f"config of {name}", release=release, config=read_config(text))
 
 

@@ -81,6 +81,29 @@ def test_modules_without_a_loader(modules: Path, booted: Kernel, tmp_path: Path)
     }  # fmt: skip
 
 
+def test_what_is_built_for_two_kernels_loads_on_both(layout: Path, booted: Kernel, tmp_path: Path) -> None:
+    """The verdict's list reaches the loader, whose own modules.conf names one of them."""
+    neighbour = kernel("6.1.0-55-cloud-amd64")
+    (tmp_path / "right").symlink_to(booted.headers)
+    (tmp_path / "neighbour").symlink_to(neighbour.headers)
+    (tmp_path / "both.toml").write_text(f"""
+        name = "both"
+        [base]
+        layout = "{layout}"
+        [[image]]
+        name = "both"
+        onto = "scratch"
+        keep = ["/opt/m/busybox", "/opt/m/load", "/opt/m/modules.conf", "/opt/m/t_dep.ko", "/opt/m/t_use.ko"]
+        entrypoint = ["/opt/m/busybox", "sh", "/opt/m/load"]
+        kernels = ["./right", "./neighbour"]
+    """)
+    imgasm = Imgasm(tmp_path)
+    imgasm("build", "both.toml")
+
+    done = imgasm("verify", "--boot", str(neighbour.root))
+    assert done.stdout.count(f"on {neighbour.release}: loaded [booted, /opt/m/load]") == 2
+
+
 def test_what_can_not_be_booted(modules: Path, tmp_path: Path) -> None:
     imgasm = Imgasm(tmp_path)
     one = str(modules / "t_plain.ko")

@@ -9,6 +9,7 @@ static const char *const drivers[] = {
 };
 static int majors[ARRAY_SIZE(drivers)];
 static struct { const char *path, *text; } files[] = {
+	{ "driver/nvidia/version", "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.0\n" },
 	{ "driver/nvidia/params", "ResmanDebugLevel: 4294967295\nModifyDeviceFiles: 1\nDeviceFileUID: 0\nDeviceFileGID: 44\nDeviceFileMode: 432\n" },
 	{ "driver/nvidia/gpus/0000:65:00.0/information", "Model: \t\t NVIDIA H100\nDevice Minor: \t 3\n" },
 	{ "driver/nvidia/gpus/0000:66:00.0/information", "Model: \t\t NVIDIA H100\nDevice Minor: \t 5\n" },
