@@ -94,7 +94,7 @@ class Problems:
 
     def _problem(self, found: _Found, span: Span | None) -> Problem:
         mask = self.secrets.mask
-        if found.at[0] == "--set":
+        if found.at[0] == "--set" and "--set" not in self._tree:  # a key of a recipe can be called so, too
             return Problem(f"--set {found.at[1]}", "", mask(found.message))
         what, message = self.name(found.at), mask(found.message)
         if span is None:

@@ -3,6 +3,6 @@
 from typing import Final
 
 NAMES: Final = (
-    "auth-file", "challenge", "config", "index", "journal", "layer", "location", "manifest", "range", "reference",
-    "refusal", "retry-after", "scopes", "token",
+    "auth-file", "challenge", "config", "index", "journal", "layer", "layer-check", "location", "manifest", "range",
+    "recipe", "reference", "refusal", "retry-after", "scopes", "token",
 )

@@ -18,13 +18,18 @@ from assembler.errors import ImgasmError
 from assembler.image import strict_json
 from assembler.image.choose_platform import choose
 from assembler.image.image import parse_image
+from assembler.layer.check_layer import check_layer
 from assembler.layer.decompress import decompress
+from assembler.layer.path_tree import PathTree
 from assembler.layer.read_tar import read_tar
 from assembler.model import media_types
 from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
 from assembler.model.platform import Platform
 from assembler.model.reference import Reference
+from assembler.recipe.load import Origin as RecipeOrigin
+from assembler.recipe.load import load
+from assembler.recipe.recipe import STANDARD_INPUT
 from assembler.registry.auth_file import AuthFile
 from assembler.registry.challenge import choose as choose_challenge
 from assembler.registry.challenge import parse_challenges
@@ -144,6 +149,16 @@ def _layer(data: bytes) -> None:
             pass
 
 
+def _layer_check(data: bytes) -> None:
+    """Whatever is wrong is a finding, and none of them steers a terminal."""
+    assert all(finding.what.isprintable() for finding in check_layer(decompress(io.BytesIO(data)), PathTree(), "layer"))
+
+
+def _recipe(data: bytes) -> None:
+    recipe = load(RecipeOrigin(STANDARD_INPUT, data), {}, presets=("apt", "docs"))
+    assert recipe.name and recipe.images
+
+
 def _tar() -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -176,11 +191,16 @@ TARGETS: Final = {
         _json({"target": "https://r/a", "digest": _LAYER["digest"], "location": "https://r/u", "accepted": 5}) + b"\n",
     )),
     "layer": Target(_layer, (_tar(),)),
+    "layer-check": Target(_layer_check, (_tar(),)),
     "location": Target(_location, (
         b"/v2/a/blobs/uploads/1?_state=x%3D", b"https://s3.example/x?sig=y", b"//10.0.0.1:80/x#y", b"http://[::1]/",
     )),
     "manifest": Target(_manifest, (_json(_MANIFEST),)),
     "range": Target(_range, (b"0-0", b"0--1", b"bytes=0-1048575", b"22-41")),
+    "recipe": Target(_recipe, (
+        b'name = "x"\n[vars]\nv = "1"\n[base]\nimage = "debian:12"\n[[step]]\nname = "s"\nrun = "true {{ v }}"\n'
+        b'[prune]\npresets = ["apt"]\n[[image]]\nname = "x"\nkeep = ["/a/**"]\nmax_size = "2MB"\n',
+    )),
     "reference": Target(_reference, (
         b"docker.io/library/debian:12", b"debian", f"r.example:5000/a:b@{Digest.of(b'')}".encode(),
     )),

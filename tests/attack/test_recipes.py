@@ -64,3 +64,11 @@ def test_what_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
     done = subprocess.run([IMGASM, "lock", "source.toml"], cwd=tmp_path, env=surroundings(tmp_path), text=True,
                           capture_output=True, check=False, timeout=120)  # fmt: skip
     assert done.returncode == 3 and "a source is one file" in done.stderr
+
+
+def test_a_table_that_is_called_like_an_option(tmp_path: Path) -> None:
+    """Found by scripts/fuzz."""
+    for table in ("[--set]\n", '"--set" = 1\n', "[--set]\na = 1\n"):
+        (tmp_path / "x.toml").write_text(table + RECIPE if "=" in table and "[" not in table else RECIPE + table)
+        done = plan(tmp_path, "x.toml")
+        assert done.returncode == 3 and "--set" in done.stderr and "Traceback" not in done.stderr, done.stderr
