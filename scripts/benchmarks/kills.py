@@ -126,8 +126,11 @@ class _Place:
         """What is there after ``imgasm clean``: containers of imgasm's, half a checkpoint."""
         subprocess.run([*_IMGASM, "clean"], cwd=self.directory, env=self.environment, check=True, capture_output=True)
         engine = os.environ.get("IMGASM_ENGINE", "docker")
-        command = [engine, "ps", "--all", "--filter", "label=io.imgasm.build", "--format", "{{.Names}}"]
-        containers = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        form = '{{.Names}} {{.Label "io.imgasm.owner"}}'
+        command = [engine, "ps", "--all", "--filter", "label=io.imgasm.build", "--format", form]
+        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        owners = dict(line.split() for line in lines)  # others may build with this engine, too
+        containers = [name for name, owner in owners.items() if not Path("/proc", owner.split("/")[2]).exists()]
         half = [path.name for path in (self.directory / "cache/checkpoints").iterdir() if len(path.name) != 64]
         return [*containers, *half]
 
