@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.atomic_files import replace_file
 from assembler.image.blob_writer import TEMPORARY
+from assembler.locks import exclusive_directory
 from assembler.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def _read(path: Path) -> dict[str, list[int]]:
 
 
 def _write(path: Path, known: dict[str, list[int]]) -> None:
-    """A cache that can only be read is hashed each time."""
+    """A cache that can only be read is hashed each time. Without the layout's lock, whoever opens it to write takes the
+    file that is not finished for abandoned."""
     if os.access(path.parent, os.W_OK):
-        replace_file(path, json.dumps(known).encode(), prefix=TEMPORARY)
+        with exclusive_directory(path.parent):
+            replace_file(path, json.dumps(known).encode(), prefix=TEMPORARY)

@@ -201,6 +201,27 @@ def test_what_did_not_change_is_hashed_once(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(Digest, "of_file", None)
 
 
+def test_many_who_hash_a_base_at_once(tmp_path: Path) -> None:
+    """What one has not finished to write must not be taken for abandoned by another one (scripts/chaos crowd)."""
+    code = """
+import sys
+from pathlib import Path
+from tests.image.test_layout_cache import cache, never
+sys.stdin.read()
+for _ in range(40):
+    (Path(sys.argv[1]) / "bases/key/verified").unlink(missing_ok=True)
+    with cache(Path(sys.argv[1])) as shared:
+        shared.get("key", "the base", never, refresh=False)
+"""
+    with cache(tmp_path) as shared:
+        shared.get("key", "the base", maker(b"one"), refresh=False)
+    builds = [subprocess.Popen([sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE) for _ in range(4)]
+    for build in builds:
+        assert build.stdin is not None
+        build.stdin.close()
+    assert [build.wait() for build in builds] == [0] * 4
+
+
 def test_an_output_shares_no_file_with_the_cache(tmp_path: Path) -> None:
     """chown -R of the output gave its new owner root's cache."""
     output = Layout.create(tmp_path / "output")
