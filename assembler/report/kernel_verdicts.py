@@ -133,7 +133,7 @@ def verdict_lines(image: ImageVerdicts) -> Iterator[str]:
 
 
 def _module_lines(verdict: ModuleVerdict, release: str) -> Iterator[str]:
-    decisive = [reason for reason in verdict.reasons if reason.weight in ("refused", "unknown")]
+    decisive = [reason for weight in ("refused", "unknown") for reason in verdict.reasons if reason.weight == weight]
     first = f": {_told(decisive[0])}" if decisive else f", after {' '.join(verdict.needs)}" if verdict.needs else ""
     yield f"{verdict.path} on {release}: {verdict.outcome}{first}"
     for reason in decisive[1:]:
