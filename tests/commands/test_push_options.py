@@ -102,7 +102,7 @@ def test_tags_besides_the_references_own(imgasm: Imgasm, registry: DebianRegistr
 
     assert raw(f"{name}:1") == raw(f"{name}:latest") == raw(f"{name}:stable")
     assert "--image" in imgasm("push", "out", "--tag", "all", status=2).stderr
-    assert "no tag" in imgasm("push", "out", f"{name}:1", "--image", "6.1", "--tag", "a b", status=2).stderr
+    assert "not a tag" in imgasm("push", "out", f"{name}:1", "--image", "6.1", "--tag", "a b", status=2).stderr
 
 
 def test_an_index_over_all_images_lets_a_node_choose(imgasm: Imgasm, registry: DebianRegistry) -> None:
