@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from assembler.image import verified_blobs
 from assembler.layer.decompress import decompress
 from tests.support import engines
 
@@ -90,8 +91,9 @@ def machines(directory: Path) -> Iterator[tuple[Machine, Machine]]:
 
 
 def contents(layout: Path) -> dict[str, bytes]:
-    """All but the record, which says what each step cost."""
-    files = (path for path in layout.rglob("*") if path.is_file() and path.name != "imgasm.json")
+    """All but the record, which says what each step cost, and the note of blobs that this machine has read before."""
+    own = ("imgasm.json", verified_blobs.NAME)
+    files = (path for path in layout.rglob("*") if path.is_file() and path.name not in own)
     return {str(path.relative_to(layout)): path.read_bytes() for path in files}
 
 
