@@ -32,7 +32,7 @@ class EngineInfo:
 
 
 class _Reached(BaseModel):
-    """Docker's client, of 23 to 27, ends well where no daemon answers: all that it tells then is why."""
+    """Debian 13's docker 26 ends well where no daemon answers: all that it tells then is why."""
 
     errors: list[str] | None = Field(default=None, alias="ServerErrors")
 
