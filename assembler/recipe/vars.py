@@ -91,7 +91,7 @@ def check_words(table: Any, values: Mapping[str, str], given: Mapping[str, str],
         at = ("--set", name) if name in given else ("vars", name)
         value = values[name].split()
         for word in dict.fromkeys(word for word in value if word not in words):
-            problems.add(at, f'"{word}" is none of the words that it may have{suggestion(word, words)}', part=word)
+            problems.add(at, f'"{word}" is not one of the words that it may have{suggestion(word, words)}', part=word)
         ordered = sorted((word for word in value if word in words), key=words.index)
         if ordered != [word for word in value if word in words]:
-            problems.add(at, f"the words have an order: {' '.join(ordered)}")
+            problems.add(at, f"the words must stand in this order: {' '.join(ordered)}")
