@@ -23,6 +23,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 exec >/dev/ttyS1 2>&1
+echo up
 ask() {{
     dmesg -c >/dev/null
     echo "@imgasm $1"

@@ -19,8 +19,8 @@ _QEMU: Final = "qemu-system-x86_64"
 _KVM: Final = "/dev/kvm"
 _LINKER: Final = b"/ld-"
 """A part of the name of what loads libraries, which is in every program that needs some."""
-_FIRST_WORD: Final = 6.0
-"""Seconds in which a kernel that runs under KVM has said something; in some virtual machines none ever does."""
+_SILENCE: Final = 6.0
+"""Seconds after which a kernel under KVM that says nothing more has stopped: in some virtual machines none gets on."""
 _CONSOLE: Final = "console=ttyS0 earlyprintk=ttyS0 loglevel=5 panic=-1 nokaslr"
 _MEMORY: Final = 384 << 20
 """Bytes for the kernel and its programs, beside the initramfs and what it is unpacked to."""
@@ -59,22 +59,11 @@ class Qemu:
             "-serial", f"file:{console}", "-serial", f"file:{answers}",
             "-kernel", str(kernel), "-initrd", str(initramfs), "-append", f"{_CONSOLE} {arguments}",
         ]  # fmt: skip
-        self._has_kvm = self._has_kvm and self._run_on_kvm(command, console, seconds)
+        self._has_kvm = self._has_kvm and _run_on_kvm([*command, "-accel", "kvm"], console, answers, seconds)
         if not self._has_kvm:
             with _started([*command, "-accel", "tcg"]) as process:
                 _wait(process, console, seconds)
         return Boot(_text(console), _text(answers), "kvm" if self._has_kvm else "tcg")
-
-    def _run_on_kvm(self, command: list[str], console: Path, seconds: float) -> bool:
-        """False where KVM does not run a guest, though it is there."""
-        with _started([*command, "-accel", "kvm"]) as process:
-            try:
-                return process.wait(_FIRST_WORD) == 0
-            except subprocess.TimeoutExpired:
-                if not _text(console):
-                    return False
-            _wait(process, console, seconds)
-            return True
 
 
 def static_busybox() -> Path:
@@ -95,6 +84,29 @@ def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def _run_on_kvm(command: list[str], console: Path, answers: Path, seconds: float) -> bool:
+    """False where KVM does not run a guest, though it is there."""
+    with _started(command) as process:
+        if not _comes_up(process, console, answers):
+            return False
+        _wait(process, console, seconds)
+        return True
+
+
+def _comes_up(process: subprocess.Popen[str], console: Path, answers: Path) -> bool:
+    """Whether the guest's first program answers, which is soon where KVM works, or the machine is off in good order."""
+    said = 0
+    while True:
+        try:
+            return process.wait(_SILENCE) == 0
+        except subprocess.TimeoutExpired:
+            if _text(answers):
+                return True
+        before, said = said, len(_text(console))
+        if said == before:
+            return False
 
 
 def _wait(process: subprocess.Popen[str], console: Path, seconds: float) -> None:

@@ -151,7 +151,8 @@ def test_plan_knows_before_anything_runs(imgasm: Imgasm) -> None:
     words = '\n[vars]\nnames = { value = "a b", words = ["a", "b"] }\n'
     (imgasm.directory / "modules.toml").write_text(text.replace("\n[base]", f"{words}\n[base]", 1).replace(
         '"/opt/t_plain.ko"', '"/opt/{{ names }}.ko"'))
-    for given, complaint in (("b a", "the words must stand in this order: a b"), ("a bb", '"bb" is not one of the words')):
+    order, unknown = "the words must stand in this order: a b", '"bb" is not one of the words'
+    for given, complaint in (("b a", order), ("a bb", unknown)):
         for command in ("plan", "build"):
             assert complaint in imgasm(command, "modules.toml", "--set", f"names={given}", status=3).stderr
     (imgasm.directory / "t_plain.ko").write_text("# imgasm: this is NOT a module\n")

@@ -25,6 +25,7 @@ export PATH=/bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp
 mount -t securityfs security /sys/kernel/security
 exec >/dev/ttyS1 2>&1
+echo up
 """
 SECONDS = 900
 
