@@ -155,6 +155,11 @@ def files_of(row: Row, variants: Mapping[str, Path]) -> list[Path]:
     return found
 
 
+def in_guest(file: Path) -> str:
+    """Where a file of this machine's is in the guest, whose /tmp is its own."""
+    return f"/modules{file}"
+
+
 @pytest.fixture(scope="module")
 def answer_to(
     variants: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
@@ -168,9 +173,9 @@ def answer_to(
         for row in rows:
             files = files_of(row, variants)
             for file in files:
-                guest.add(str(file), file)
-            *before, last = files
-            lines = [f"insmod {file} || exit 99" for file in before]
+                guest.add(in_guest(file), file)
+            *before, last = map(in_guest, files)
+            lines = [f"insmod {path} || exit 99" for path in before]
             names = " ".join(file.name.split(".ko")[0] for file in files[::-1])
             gone = f"for name in {names} t_plain dummy; do rmmod $name 2>/dev/null; done"
             lines += [f"insmod {last}", "status=$?", gone, "exit $status"]
