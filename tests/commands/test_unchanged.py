@@ -87,7 +87,7 @@ def test_another_time_is_another_build(cli: Cli) -> None:
 def test_these_build_in_any_case(cli: Cli, option: str) -> None:
     done = again(cli, option)
     assert "[2/2]" in done and STANDS not in done
-    cli("clean", "--engine", "docker")
+    cli("clean", "--kept", "--engine", "docker")
 
 
 def test_what_is_not_whole_any_more_is_built(cli: Cli) -> None:
