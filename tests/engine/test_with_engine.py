@@ -27,7 +27,9 @@ def parent() -> Iterator[Path]:
 
 
 def start(script: str, parent: Path, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([SCRIPT, "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    """It takes SIGHUP also where these tests run under nohup."""
+    return subprocess.Popen(["env", "--default-signal=HUP", SCRIPT, "sh", "-c", script], stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL, text=True,
                             env={**NO_ENGINE, "IMGASM_ENGINE_DIR": str(parent), **environment})
 
 
