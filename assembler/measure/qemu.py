@@ -19,7 +19,7 @@ _QEMU: Final = "qemu-system-x86_64"
 _KVM: Final = "/dev/kvm"
 _LINKER: Final = b"/ld-"
 """A part of the name of what loads libraries, which is in every program that needs some."""
-_SILENCE: Final = 6.0
+_SILENCE: Final = 3.0
 """Seconds after which a kernel under KVM that says nothing more has stopped: in some virtual machines none gets on."""
 _CONSOLE: Final = "console=ttyS0 earlyprintk=ttyS0 loglevel=5 panic=-1 nokaslr"
 _MEMORY: Final = 384 << 20
