@@ -13,7 +13,7 @@ from assembler.cli import shared_options
 from assembler.cli.option_groups import takes_groups
 from assembler.cli.output import emit, emit_json
 from assembler.cli.registry_options import RegistryOptions
-from assembler.cli.shared_options import RecipeChoice
+from assembler.cli.shared_options import RecipeChoice, SetEnvOption, SetFileOption, SetOption
 from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError
 
@@ -29,15 +29,9 @@ class AskedRecipe:
         Path | None,
         typer.Argument(metavar="RECIPE", help="Say of each of its checkpoints why a build does not start there."),
     ] = None
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="As for build.")
-    ] = None
-    from_environment: Annotated[
-        list[str] | None, typer.Option("--set-env", metavar="NAME[=VARIABLE]", help="As for build.")
-    ] = None
-    from_files: Annotated[
-        list[str] | None, typer.Option("--set-file", metavar="NAME=FILE", help="As for build.")
-    ] = None
+    settings: SetOption = None
+    from_environment: SetEnvOption = None
+    from_files: SetFileOption = None
     engine: shared_options.EngineOption = None
 
 

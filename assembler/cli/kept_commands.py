@@ -15,7 +15,7 @@ from assembler.cli.kept_shell import enter
 from assembler.cli.option_groups import takes_groups
 from assembler.cli.registry_options import RegistryOptions
 from assembler.cli.report_options import ReportOptions
-from assembler.cli.shared_options import Loudness, RecipeChoice
+from assembler.cli.shared_options import Loudness, RecipeChoice, SetEnvOption, SetFileOption, SetOption
 from assembler.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -32,15 +32,9 @@ class KeptChoice:
         str | None,
         typer.Argument(metavar="BUILD", help="A kept container, or its build. By default this directory's last build."),
     ] = None
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="As for build: another value, or a secret.")
-    ] = None
-    from_environment: Annotated[
-        list[str] | None, typer.Option("--set-env", metavar="NAME[=VARIABLE]", help="As for build.")
-    ] = None
-    from_files: Annotated[
-        list[str] | None, typer.Option("--set-file", metavar="NAME=FILE", help="As for build.")
-    ] = None
+    settings: SetOption = None
+    from_environment: SetEnvOption = None
+    from_files: SetFileOption = None
 
     def find(self, world: World) -> KeptBuild:
         from assembler.commands.kept_builds import KeptBuilds

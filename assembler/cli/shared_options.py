@@ -58,6 +58,21 @@ CopyBaseLayers = Annotated[
 ]
 
 
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a variable of the recipe.")
+]
+SetEnvOption = Annotated[
+    list[str] | None,
+    typer.Option("--set-env", metavar="NAME[=VARIABLE]", help="Set a variable of the recipe from an environment "
+                 "variable, by default of the same name. Unlike --set, this shows no secret to other users."),
+]  # fmt: skip
+SetFileOption = Annotated[
+    list[str] | None,
+    typer.Option("--set-file", metavar="NAME=FILE", help="Set a variable of the recipe to the contents of a file, "
+                 "without its last line end."),
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class RecipeChoice:
     """A recipe, and other values for its variables."""
@@ -65,20 +80,9 @@ class RecipeChoice:
     recipe: Annotated[
         Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file; - reads standard input.")
     ]
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Set a variable of the recipe."),
-    ] = None
-    from_environment: Annotated[
-        list[str] | None,
-        typer.Option("--set-env", metavar="NAME[=VARIABLE]", help="Set a variable of the recipe from an environment "
-                     "variable, by default of the same name. Unlike --set, this shows no secret to other users."),
-    ] = None  # fmt: skip
-    from_files: Annotated[
-        list[str] | None,
-        typer.Option("--set-file", metavar="NAME=FILE", help="Set a variable of the recipe to the contents of a file, "
-                     "without its last line end."),
-    ] = None  # fmt: skip
+    settings: SetOption = None
+    from_environment: SetEnvOption = None
+    from_files: SetFileOption = None
 
     def __post_init__(self) -> None:
         if self.recipe != _STANDARD_INPUT and (self.recipe.is_dir() or not self.recipe.exists()):

@@ -25,7 +25,7 @@ _REFUSAL: Final = re.compile(
 _INSMOD: Final = re.compile(r"^insmod: (?:ERROR: )?.*?: (?=\S)")
 
 
-class Outcome(enum.StrEnum):
+class BootOutcome(enum.StrEnum):
     """``NO_DEVICE``: the kernel took the module, whose driver found no device of its kind, and left."""
 
     LOADED = "loaded"
@@ -39,7 +39,7 @@ class Insertion:
     """``what`` is why a module is not in the kernel, in the kernel's words; ``log`` all that it said meanwhile."""
 
     module: Module
-    outcome: Outcome
+    outcome: BootOutcome
     what: str = ""
     log: tuple[str, ...] = ()
 
@@ -51,9 +51,9 @@ def of_insmod(modules: Sequence[Module], answers: Sequence[Answer]) -> list[Inse
     for module, answer in zip(modules, answers, strict=True):
         lacking = next((need for need in module.depends if need in gone), None)
         one = _of_answer(module, answer)
-        if one.outcome is Outcome.REFUSED and lacking is not None:
-            one = Insertion(module, Outcome.UNKNOWN, f"it needs {lacking}, which is not in this kernel", one.log)
-        if one.outcome in (Outcome.NO_DEVICE, Outcome.UNKNOWN):
+        if one.outcome is BootOutcome.REFUSED and lacking is not None:
+            one = Insertion(module, BootOutcome.UNKNOWN, f"it needs {lacking}, which is not in this kernel", one.log)
+        if one.outcome in (BootOutcome.NO_DEVICE, BootOutcome.UNKNOWN):
             gone.add(module.name)
         found.append(one)
     return found
@@ -61,10 +61,10 @@ def of_insmod(modules: Sequence[Module], answers: Sequence[Answer]) -> list[Inse
 
 def _of_answer(module: Module, answer: Answer) -> Insertion:
     if not answer.status:
-        return Insertion(module, Outcome.LOADED, log=answer.log)
+        return Insertion(module, BootOutcome.LOADED, log=answer.log)
     if _NO_DEVICE.search(" ".join(answer.said)):
-        return Insertion(module, Outcome.NO_DEVICE, _FINDS_NONE, answer.log)
-    return Insertion(module, Outcome.REFUSED, _reason(answer), answer.log)
+        return Insertion(module, BootOutcome.NO_DEVICE, _FINDS_NONE, answer.log)
+    return Insertion(module, BootOutcome.REFUSED, _reason(answer), answer.log)
 
 
 def of_loader(modules: Sequence[Module], answers: Answers, answer: Answer) -> list[Insertion]:
@@ -74,14 +74,14 @@ def of_loader(modules: Sequence[Module], answers: Answers, answer: Answer) -> li
     is_over = False
     for module in modules:
         if module.name in answers.loaded:
-            found.append(Insertion(module, Outcome.LOADED))
+            found.append(Insertion(module, BootOutcome.LOADED))
         elif is_over:
-            found.append(Insertion(module, Outcome.UNKNOWN, "the loader stopped before"))
+            found.append(Insertion(module, BootOutcome.UNKNOWN, "the loader stopped before"))
         elif answer.status and (answer.status == _NO_DEVICE_STATUS or _NO_DEVICE.search(" ".join(answer.said))):
-            found.append(Insertion(module, Outcome.NO_DEVICE, _FINDS_NONE, answer.log))
+            found.append(Insertion(module, BootOutcome.NO_DEVICE, _FINDS_NONE, answer.log))
             is_over = True
         else:
-            found.append(Insertion(module, Outcome.REFUSED, _reason(answer), answer.log))
+            found.append(Insertion(module, BootOutcome.REFUSED, _reason(answer), answer.log))
             is_over = answer.status != 0
     return found
 

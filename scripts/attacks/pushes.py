@@ -21,13 +21,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.cutting_proxy import cutting_proxy
 from benchmarks.random_image import make_image
 from benchmarks.registry import corrupt_blobs, registry, stored_blobs, stored_tags
 
+from attacks.cutting_proxy import cutting_proxy
+
 if TYPE_CHECKING:
-    from benchmarks.cutting_proxy import CuttingProxy
     from benchmarks.random_image import RandomImage
+
+    from attacks.cutting_proxy import CuttingProxy
 
 _REPOSITORY: Final = "chaos/app"
 _BATCH: Final = 20
