@@ -12,6 +12,7 @@ import typer
 
 from assembler.cli import (
     cache_commands,
+    fleet_commands,
     image_commands,
     kept_commands,
     login_commands,
@@ -50,6 +51,7 @@ kept_commands.register(app)
 cache_commands.register(app)
 size_commands.register(app)
 image_commands.register(app)
+fleet_commands.register(app)
 login_commands.register(app)
 
 

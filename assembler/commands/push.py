@@ -6,13 +6,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from assembler.commands.index import over
 from assembler.errors import UsageError
-from assembler.image.assemble import compose_index
 from assembler.image.docker_types import as_docker
 from assembler.image.index_entries import called, name_of
 from assembler.image.recompress import recompress
 from assembler.model import media_types
-from assembler.model.descriptor import canonical_json
 from assembler.model.reference import Reference
 from assembler.places.open import Found, open_place
 from assembler.places.send_to_registry import Shipment, send
@@ -62,7 +61,11 @@ def push(place: Place, wanted: Wanted, world: World, options: PushOptions) -> li
         chosen = _chosen(found, wanted, world)
         convert = _Converter(wanted, world, stack)
         images = [convert.converted(held) for held in chosen]
-        shipments = [_with_index(images, wanted, world)] if wanted.index is not None else _one_by_one(images, wanted)
+        if wanted.index is not None:
+            store = stack.enter_context(temporary_layout(world.cache))
+            shipments = [_with_index(images, wanted, world, store)]
+        else:
+            shipments = _one_by_one(images, wanted)
         return [Pushed(one.target, send(one, world, options, copy_far=wanted.copy_base_layers)) for one in shipments]
 
 
@@ -94,26 +97,20 @@ def _one_by_one(images: Sequence[HeldImage], wanted: Wanted) -> list[Shipment]:
     return shipments
 
 
-def _with_index(images: Sequence[HeldImage], wanted: Wanted, world: World) -> Shipment:
+def _with_index(images: Sequence[HeldImage], wanted: Wanted, world: World, store: Layout) -> Shipment:
     """All images into the index's repository; those that were built for that one keep their own tags there."""
     target = Reference.parse(wanted.index or "").with_default_tag()
     if wanted.destination or any(held.root.is_index for held in images):
         raise UsageError("--index makes an index over the images of a layout",
                          hint="Give its reference to --index alone, and choose images that are no index themselves.")
-    index = compose_index(held.image for held in sorted(images, key=_order))
-    tags = {index.descriptor.digest: _tags(target, wanted)}
+    found = over(images, store)
+    tags = {found.index.descriptor.digest: _tags(target, wanted)}
     for held in images:
         own = _in_a_registry(held)
         tags[held.digest] = tuple(one.tag for one in own if one.tag and one.name == target.name)
         if own and not tags[held.digest]:
             world.progress.say(f"{own[0]} keeps its tag for {own[0].name}: in {target.name} it is {held.digest}")
-    return Shipment(images, target, tags, index)
-
-
-def _order(held: HeldImage) -> tuple[str, bytes, str]:
-    """By platform, then by what the index tells of it: when an image was built must not change the index's digest."""
-    image = held.image
-    return str(image.platform.normal()), canonical_json(image.manifest.get("annotations") or {}), str(held.digest)
+    return Shipment(found.images, target, tags, found.index)
 
 
 def _tags(target: Reference, wanted: Wanted) -> tuple[str, ...]:

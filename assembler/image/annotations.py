@@ -8,11 +8,20 @@ REF_NAME: Final = "org.opencontainers.image.ref.name"
 FULL_NAME: Final = "io.containerd.image.name"
 """The whole reference. Docker, containerd and podman name the image by it."""
 
+IMGASM: Final = "io.imgasm."
+"""What imgasm itself says of an image."""
+
 IMAGE_NAME: Final = "io.imgasm.image.name"
 """On a descriptor in index.json: what the recipe calls the image, which its reference need not tell."""
 
 KERNEL_RELEASES: Final = "io.imgasm.kernel.releases"
 """On a manifest, and as a label: the kernels that take all of the image's modules, with a space between them."""
+
+AXIS: Final = "io.imgasm.axis."
+"""On a manifest, followed by a name: what an image of a fleet is of that, as its driver or flavour."""
+
+SIGNPOST: Final = "io.imgasm.signpost"
+"""On a manifest, and as a label: nothing to run, but words for those who did not choose from the index."""
 
 CREATED: Final = "org.opencontainers.image.created"
 REVISION: Final = "org.opencontainers.image.revision"

@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from assembler.image.annotations import BASE_DIGEST, BASE_NAME, NOT_INHERITED
 from assembler.image.config import ImageSettings, NewLayer, make_config
 from assembler.image.image import Image, parse_image
-from assembler.image.manifests import RawManifest
 from assembler.model import media_types
 from assembler.model.descriptor import Descriptor, canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from assembler.image.blob_store import BlobStore
     from assembler.model.reference import Reference
 
@@ -72,30 +69,7 @@ def store_image(layout: BlobStore, image: Image) -> None:
     layout.put_bytes(image.descriptor.media_type, image.manifest_bytes)
 
 
-def compose_index(images: Iterable[Image], annotations: dict[str, str] | None = None) -> RawManifest:
-    """An image index of ``images``, in the order given.
-
-    Each entry has the image's platform, and the annotations of its manifest: whoever chooses among images for the same
-    platform (by kernel, by driver) need not read the manifests first.
-    """
-    value: dict[str, Any] = {
-        "schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": list(map(_entry, images)),
-    }  # fmt: skip
-    if annotations:
-        value["annotations"] = annotations
-    data = canonical_json(value)
-    return RawManifest(Descriptor.of(media_types.OCI_INDEX, data), data)
-
-
-def _entry(image: Image) -> dict[str, Any]:
-    entry = {**image.descriptor.to_json(), "platform": image.platform.to_json()}
-    if told := _own_annotations(image):
-        entry["annotations"] = told
-    return entry
-
-
 def _own_annotations(image: Image) -> dict[str, str]:
-    """Without what the image says about its base, which nobody chooses by."""
     annotations = image.manifest.get("annotations") or {}
     return {key: value for key, value in annotations.items() if key not in NOT_INHERITED}
 

@@ -12,7 +12,7 @@ from assembler.errors import ImageError
 from assembler.image import strict_json
 from assembler.image.artifact import is_elsewhere
 from assembler.image.assemble import BaseImage
-from assembler.image.blob_origins import missing, told_origins
+from assembler.image.blob_origins import missing, told_origins, with_origins
 from assembler.image.choose_platform import offered
 from assembler.image.image import Image, descend, image_of, refuse_artifact
 from assembler.image.index_entries import named, references
@@ -133,6 +133,14 @@ class HeldImage:
             chosen.warn_of_another(platform)
         return chosen
 
+    def members(self) -> Iterator[HeldImage]:
+        """The images of an index, however deep, without what else stands there; an image alone is its own member."""
+        for document in self.documents if self.root.is_index else ():
+            if not document.is_index and document.artifact is None:
+                yield replace(self, entries=(with_origins(document.descriptor, self.origins),))
+        if not self.root.is_index:
+            yield self
+
     def warn_of_another(self, platform: Platform) -> None:
         actual = self.image.platform
         if (actual.os, actual.architecture) != (platform.os, platform.architecture):
@@ -252,6 +260,8 @@ class HeldImage:
         for blob in self.blobs:
             if is_elsewhere(blob) and not store.has(blob):
                 self.registries.fetch_if_there(blob, self.sources, store)
+        for one in self.documents:
+            store.put_bytes(one.descriptor.media_type, one.data)
         return replace(self, store=store)
 
 

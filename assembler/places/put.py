@@ -75,7 +75,7 @@ def _into_layout(held: HeldImage, place: Place, world: World, options: PutOption
     held.bring(layout)
     for one in held.documents:
         layout.put_bytes(one.descriptor.media_type, one.data)
-    for entry in _called(held, place):
+    for entry in entries_at(place, held):
         layout.add(entry)
     return held.digest
 
@@ -86,7 +86,7 @@ def _into_archive(held: HeldImage, place: Place, world: World) -> Digest:
     assert store is not None
     image = held.image if place.for_docker else _for_docker(held, world.platform)
     with whole_file(path) as file:
-        write_as_it_is(store, held.documents, _called(held, place), image, file)
+        write_as_it_is(store, held.documents, entries_at(place, held), image, file)
     return held.digest
 
 
@@ -101,7 +101,7 @@ def _for_docker(held: HeldImage, platform: Platform) -> Image | None:
 # Names
 
 
-def _called(held: HeldImage, place: Place) -> tuple[Descriptor, ...]:
+def entries_at(place: Place, held: HeldImage) -> tuple[Descriptor, ...]:
     """``held`` as index.json lists it there: under the place's name, by default under those that it has.
 
     A name is written as it was given, for skopeo and podman look for that. A bare tag is one more of what the image was

@@ -111,11 +111,12 @@ def test_an_index_over_all_images_lets_a_node_choose(imgasm: Imgasm, registry: D
 
     index = raw(f"{name}:any")
     assert index["mediaType"] == media_types.OCI_INDEX
-    assert [entry["annotations"] for entry in index["manifests"]] == [{"kernel.release": "6.1"},
-                                                                      {"kernel.release": "6.6"}]
+    signpost, *images = index["manifests"]
+    assert [entry["annotations"] for entry in images] == [{"kernel.release": "6.1"}, {"kernel.release": "6.6"}]
+    assert "imgasm choose" in signpost["annotations"]["io.imgasm.signpost"]
     assert {entry["platform"]["os"] for entry in index["manifests"]} == {"linux"}
     # Each image has its own tag as well, for it was built for this repository.
-    assert hashlib.sha256(canonical_json(raw(f"{name}:6.6"))).hexdigest() in index["manifests"][1]["digest"]
+    assert hashlib.sha256(canonical_json(raw(f"{name}:6.6"))).hexdigest() in images[1]["digest"]
 
 
 def test_an_index_of_images_for_another_repository(imgasm: Imgasm, registry: DebianRegistry) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import ImageError
-from assembler.image.assemble import BaseImage, compose, compose_index
+from assembler.image.assemble import BaseImage, compose
 from assembler.image.blob_origins import missing, origins, with_origins
+from assembler.image.compose_index import compose_index
 from assembler.image.config import ImageSettings, NewLayer
 from assembler.image.docker_types import as_docker
 from assembler.image.layout import Layout

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assembler.image.assemble import compose_index
+from assembler.image.compose_index import compose_index
 from assembler.model import media_types
 from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.model.digest import Digest
