@@ -13,9 +13,7 @@ from assembler.engine.images import Images
 from assembler.engine.session import Aside, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from python_on_whales import DockerClient
+    from collections.abc import Callable, Iterator, Sequence
 
     from assembler.engine.container import ContainerSpec
     from assembler.engine.info import EngineInfo
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
 class Engine(Endpoint):
     """Made by :func:`assembler.engine.connect.connect`."""
 
-    def __init__(self, client: DockerClient, info: EngineInfo) -> None:
-        super().__init__(client, info)
+    def __init__(self, call: Sequence[str], info: EngineInfo) -> None:
+        super().__init__(call, info)
         self.images = Images(self)
 
     @contextmanager

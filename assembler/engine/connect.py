@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Final
-
-from python_on_whales import ClientNotFoundError, DockerClient
 
 from assembler.engine.client import Engine
 from assembler.engine.client_process import ask
@@ -53,12 +52,11 @@ def _not_there(name: EngineName, told: str, error: EngineError) -> EngineError:
 
 
 def _reach(name: EngineName, options: Sequence[str]) -> Engine:
-    client = DockerClient(client_call=[name, *options])
-    try:
-        command = [str(part) for part in client.client_config.docker_cmd]
-    except ClientNotFoundError:
-        raise EngineError(f"{name}: not installed") from None
-    return Engine(client, _info(name, command))
+    program = shutil.which(name)
+    if program is None:
+        raise EngineError(f"{name}: not installed")
+    call = [program, *options]
+    return Engine(call, _info(name, call))
 
 
 def _info(name: EngineName, command: list[str]) -> EngineInfo:

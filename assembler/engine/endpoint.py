@@ -11,7 +11,7 @@ from assembler.engine import init_process
 from assembler.engine.client_process import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from python_on_whales import DockerClient
@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """``info`` is what the engine said when it was reached."""
+    """``call`` begins each command line of its client: the program and its own options. ``info`` is what the engine
+    said when it was reached."""
 
-    def __init__(self, client: DockerClient, info: EngineInfo) -> None:
-        self.client = client
+    def __init__(self, call: Sequence[str], info: EngineInfo) -> None:
+        self._call = tuple(call)
         self.info = info
+
+    @cached_property
+    def client(self) -> DockerClient:
+        """Imported here: it takes longer than all that a build does for which there is nothing to do."""
+        from python_on_whales import DockerClient
+
+        return DockerClient(client_call=list(self._call))
 
     @property
     def name(self) -> EngineName:
@@ -48,7 +56,7 @@ class Endpoint:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of the engine's own client, for what python-on-whales can't do."""
-        return [str(part) for part in self.client.client_config.docker_cmd] + list(arguments)
+        return [*self._call, *arguments]
 
     @contextmanager
     def export(self, name: str) -> Iterator[BinaryIO]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from python_on_whales.exceptions import DockerException
-
 from assembler.errors import EngineError
 
 if TYPE_CHECKING:
@@ -64,6 +62,8 @@ def explain(what: str, stderr: str) -> EngineError:
 @contextmanager
 def refusals(what: str) -> Iterator[None]:
     """Turns what python-on-whales raises inside into an :class:`EngineError`."""
+    from python_on_whales.exceptions import DockerException
+
     try:
         yield
     except DockerException as error:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ssl
 
-import httpx
-
 
 def system_trust() -> ssl.SSLContext:
     """Trusts the system's authorities and Mozilla's.
@@ -14,6 +12,8 @@ def system_trust() -> ssl.SSLContext:
     lack. Docker, podman and former releases trust these, and so does this. As in Go, any trusted certificate may
     end the chain, an intermediate one too.
     """
+    import httpx
+
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from assembler.errors import RegistryError
-from assembler.registry.client import connect
 from assembler.registry.find_credential import find_credential
 from assembler.registry.pull import stream_blob
 
@@ -37,7 +36,12 @@ class Registries:
 
     @contextmanager
     def client(self, reference: Reference, *, pushing: bool = False) -> Iterator[RegistryClient]:
-        """The registry that ``reference`` names, with what its repository may be asked with."""
+        """The registry that ``reference`` names, with what its repository may be asked with.
+
+        Imported here: most of what needs no registry takes less time than httpx to import.
+        """
+        from assembler.registry.client import connect
+
         credential = find_credential(
             reference.registry, reference.repository, self.credentials, self.warn, pushing=pushing
         )

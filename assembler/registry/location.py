@@ -1,25 +1,24 @@
 """URLs that a server hands out: where an upload goes on, where a blob is stored, where tokens are made.
 
-Every such URL passes :func:`follow` before anything is sent to it, and :func:`redact` before anybody reads it.
+Every such URL passes :func:`follow` before anything is sent to it, and
+:func:`~assembler.registry.redact.redact` before anybody reads it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin
 
 import httpx
 
 from assembler.errors import RegistryError
 from assembler.registry.origin import Neighbourhood, Origin, neighbourhood
+from assembler.registry.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from assembler.model.digest import Digest
-
-_READABLE: Final = frozenset({"digest", "mount", "from", "n", "last", "service", "scope", "tag", "ns"})
-"""Query keys whose values are no secret. All others are: _state, sig, X-Amz-Signature, token and what comes next."""
 
 
 def follow(target: str | None, seen_at: httpx.URL, registry: Origin, warn: Callable[[str], None]) -> httpx.URL:
@@ -53,21 +52,6 @@ def with_query(url: httpx.URL | str, addition: str) -> httpx.URL:
 def with_digest(location: httpx.URL, digest: Digest) -> httpx.URL:
     """The URL that commits an upload (distribution-spec end-6)."""
     return with_query(location, f"digest={quote(str(digest), safe='')}")
-
-
-def redact(url: httpx.URL | str) -> str:
-    """The URL as an error or log may show it: no password, no signature, no state."""
-    try:
-        parts = urlsplit(str(url))
-    except ValueError:  # httpx and urllib differ about what a URL is
-        return "an address that can't be read"
-    query = "&".join(_redact_pair(pair) for pair in parts.query.split("&") if pair)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
-
-
-def _redact_pair(pair: str) -> str:
-    key, equals, _ = pair.partition("=")
-    return pair if key in _READABLE or not equals else f"{key}=REDACTED"
 
 
 def _parse(target: str, seen_at: httpx.URL) -> httpx.URL:

@@ -16,7 +16,8 @@ from assembler.errors import ImageError, RegistryError
 from assembler.image.strict_json import MANIFEST_CAP
 from assembler.model import media_types
 from assembler.model.digest import Digest
-from assembler.registry.location import follow, redact, with_digest
+from assembler.registry.location import follow, with_digest
+from assembler.registry.redact import redact
 from assembler.registry.responses import ERROR_BODY_CAP, Refused, Reply
 from assembler.registry.unreachable import Unreachable
 from assembler.registry.wire import Call

@@ -6,14 +6,16 @@ The shape of error bodies is distribution-spec's "Error Codes"; plain text and H
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assembler.errors import RegistryError
 from assembler.model.printable import printable
-from assembler.registry.location import redact
+from assembler.registry.redact import redact
+
+if TYPE_CHECKING:
+    import httpx
 
 ERROR_BODY_CAP: Final = 64 * 1024
 _TEXT_CAP: Final = 300
@@ -54,6 +56,8 @@ class Refused(RegistryError):
         return named or self.status in _TEMPORARY_STATUSES
 
     def _sentence(self) -> str:
+        import httpx
+
         said = "; ".join(f"{excerpt(error.code)}: {excerpt(error.message)}" for error in self.errors)
         said = said or excerpt(self.reply.body.decode("utf-8", "replace"))
         reason = httpx.codes.get_reason_phrase(self.status)

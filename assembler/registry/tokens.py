@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assembler.errors import RegistryError
 from assembler.registry.credentials import Credential
-from assembler.registry.location import redact, with_query
+from assembler.registry.location import with_query
+from assembler.registry.redact import redact
 from assembler.registry.responses import Refused, Reply
 
 CLIENT_ID: Final = "imgasm"

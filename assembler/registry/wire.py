@@ -16,8 +16,9 @@ import httpx
 from assembler.errors import RegistryError
 from assembler.model.pace import TooSlow, paced
 from assembler.registry.auth import Authenticator
-from assembler.registry.location import follow, redact
+from assembler.registry.location import follow
 from assembler.registry.origin import Origin
+from assembler.registry.redact import redact
 from assembler.registry.request_body import Body
 from assembler.registry.responses import ERROR_BODY_CAP, Refused, Reply
 from assembler.registry.unreachable import Unreachable, explain

@@ -34,8 +34,9 @@ from assembler.registry.auth_file import AuthFile
 from assembler.registry.challenge import choose as choose_challenge
 from assembler.registry.challenge import parse_challenges
 from assembler.registry.credentials import Credential
-from assembler.registry.location import follow, redact, with_digest
+from assembler.registry.location import follow, with_digest
 from assembler.registry.origin import Origin
+from assembler.registry.redact import redact
 from assembler.registry.repository import held_bytes
 from assembler.registry.responses import Refused, Reply
 from assembler.registry.retry import retry_after

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from assembler.errors import RegistryError
 from assembler.model.digest import Digest
-from assembler.registry.location import follow, redact, with_digest
+from assembler.registry.location import follow, with_digest
 from assembler.registry.origin import Neighbourhood, Origin, neighbourhood
+from assembler.registry.redact import redact
 
 SEEN_AT = httpx.URL("https://registry.example/v2/a/blobs/uploads/")
 REGISTRY = Origin.of(SEEN_AT)
