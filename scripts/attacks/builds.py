@@ -1,7 +1,8 @@
 """``scripts/chaos builds``: builds with checkpoints that are killed with -9 at random moments.
 
-After each the same build is made again: it must be right to the last byte, whatever the killed one left. In the end
-``imgasm clean`` has to leave nothing: no container, no half-written checkpoint.
+A moment is drawn from the time that the last build of its kind took, which began anew or at a checkpoint. After each the
+same build is made again: it must be right to the last byte, whatever the killed one left. In the end ``imgasm clean``
+has to leave nothing: no container, no half-written checkpoint.
 """
 
 from __future__ import annotations
@@ -47,11 +48,13 @@ name = "killed"
 
 @dataclass(slots=True)
 class Verdict:
-    """``wrong`` and ``left`` must stay empty. ``started`` counts the builds that began at a checkpoint."""
+    """``wrong`` and ``left`` must stay empty. ``ended`` before they could be killed. ``writing`` counts the kills that
+    came while a checkpoint was being written, ``started`` the builds after a killed one that began at one."""
 
     killed: int = 0
     ended: int = 0
     started: int = 0
+    writing: int = 0
     wrong: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
@@ -61,7 +64,7 @@ def main(arguments: list[str]) -> None:
     chance = random.Random(wanted.seed)
     wanted.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="imgasm-kills-", dir=wanted.work) as directory:
-        verdict = _Place(Path(directory)).kill(wanted.builds, chance)
+        verdict = _Place(Path(directory)).kill(wanted.kills, chance)
     print(json.dumps(asdict(verdict)))
     if wanted.json:
         wanted.json.write_text(json.dumps(asdict(verdict), indent=2) + "\n")
@@ -70,7 +73,7 @@ def main(arguments: list[str]) -> None:
 
 def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/chaos builds", description=__doc__)
-    parser.add_argument("--builds", type=int, default=200, metavar="N", help="default: %(default)s")
+    parser.add_argument("--kills", type=int, default=200, metavar="N", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("/var/tmp"), metavar="DIR")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict there")
@@ -83,34 +86,45 @@ class _Place:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.environment = {**os.environ, "IMGASM_CACHE": str(directory / "cache"), "SOURCE_DATE_EPOCH": "1700000000"}
+        self._checkpoints = directory / "cache/checkpoints"
+        self._seconds: dict[bool, float] = {}
+        """That a build took which began, or did not begin, at a checkpoint."""
         write_base(directory / "base.tar")
         (directory / "killed.toml").write_text(_RECIPE)
 
-    def kill(self, builds: int, chance: random.Random) -> Verdict:
+    def kill(self, kills: int, chance: random.Random) -> Verdict:
         verdict = Verdict()
         right, _ = self._build("right")
-        shutil.rmtree(self.directory / "cache/checkpoints")
-        start = time.monotonic()
-        self._build("timed")  # the base is there now
-        longest = time.monotonic() - start
-        for number in range(builds):
+        self._forget()
+        while verdict.killed < kills:
             if chance.random() < 0.5:  # else it starts from the checkpoint that is there
-                shutil.rmtree(self.directory / "cache/checkpoints", ignore_errors=True)
-            build = self._start("killed")
+                self._forget()
+            former, build = self._unfinished(), self._start("killed")
             try:
-                build.wait(chance.uniform(0, longest))
+                build.wait(chance.uniform(0, self._seconds.get(self._has_checkpoint, 2.0)))
                 verdict.ended += 1
             except subprocess.TimeoutExpired:
                 build.send_signal(signal.SIGKILL)
                 build.wait()
                 verdict.killed += 1
+            verdict.writing += bool(self._unfinished() - former)
             found, told = self._build("next")
             verdict.started += "starting from the checkpoint" in told
             if found != right:
-                verdict.wrong.append(f"build {number}: {found} instead of {right}")
+                verdict.wrong.append(f"kill {verdict.killed}: {found} instead of {right}")
             shutil.rmtree(self.directory / "next")
         verdict.left = self._left()
         return verdict
+
+    @property
+    def _has_checkpoint(self) -> bool:
+        return bool(list(self._checkpoints.glob("*/checkpoint.json")))
+
+    def _unfinished(self) -> set[Path]:
+        return set(self._checkpoints.glob("work-*/checkpoint/files.tar.zst"))
+
+    def _forget(self) -> None:
+        shutil.rmtree(self._checkpoints, ignore_errors=True)
 
     def _start(self, output: str) -> subprocess.Popen[str]:
         command = [*_IMGASM, "build", "killed.toml", "--output", output, "--json"]
@@ -119,7 +133,9 @@ class _Place:
 
     def _build(self, output: str) -> tuple[str, str]:
         """The image's digest, or what went wrong; and what was told."""
+        begins_there, began = self._has_checkpoint, time.monotonic()
         report, told = self._start(output).communicate()
+        self._seconds[begins_there] = time.monotonic() - began
         return (json.loads(report)["images"][0]["manifest"] if report else told), told
 
     def _left(self) -> list[str]:
@@ -131,7 +147,7 @@ class _Place:
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
         owners = dict(line.split() for line in lines)  # others may build with this engine, too
         containers = [name for name, owner in owners.items() if not Path("/proc", owner.split("/")[2]).exists()]
-        half = [path.name for path in (self.directory / "cache/checkpoints").iterdir() if len(path.name) != 64]
+        half = [path.name for path in self._checkpoints.iterdir() if len(path.name) != 64]
         return [*containers, *half]
 
 
