@@ -22,6 +22,9 @@ class Task(Protocol):
     def note(self, text: str) -> None:
         """A few words beside the bar: the last line of a step's output, a retry."""
 
+    def holds(self, size: int) -> None:
+        """The bytes that are on disk by now. May be called from any thread."""
+
 
 class Progress(Protocol):
     def say(self, message: str) -> None:
@@ -42,13 +45,18 @@ def line_by_line(progress: Progress, label: str) -> Iterator[Callable[[str], Non
     """A program that runs: the yielded function takes each line that it prints, and the last one stands beside
     ``label`` meanwhile."""
     with progress.task(label, unit="lines") as task:
+        yield lines_to(progress, task)
 
-        def on_line(line: str) -> None:
-            progress.output(line)
-            task.note(line)
-            task.advance(1)
 
-        yield on_line
+def lines_to(progress: Progress, task: Task) -> Callable[[str], None]:
+    """Takes each line that a program prints; the last one stands beside ``task``."""
+
+    def on_line(line: str) -> None:
+        progress.output(line)
+        task.note(line)
+        task.advance(1)
+
+    return on_line
 
 
 class MaskedProgress:
@@ -73,6 +81,19 @@ class MaskedProgress:
             yield _MaskedTask(task, self._mask)
 
 
+class NotedWarnings:
+    """Another progress, whose warnings are remembered as well."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.warnings: list[str] = []
+        self.say, self.output, self.task = progress.say, progress.output, progress.task
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+        self._progress.warn(message)
+
+
 class _MaskedTask:
     def __init__(self, task: Task, mask: Callable[[str], str]) -> None:
         self._task = task
@@ -84,12 +105,18 @@ class _MaskedTask:
     def note(self, text: str) -> None:
         self._task.note(self._mask(text))
 
+    def holds(self, size: int) -> None:
+        self._task.holds(size)
+
 
 class _SilentTask:
     def advance(self, amount: int) -> None:
         pass
 
     def note(self, text: str) -> None:
+        pass
+
+    def holds(self, size: int) -> None:
         pass
 
 

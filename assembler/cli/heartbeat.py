@@ -25,6 +25,7 @@ class RunningTask:
         self._unit = unit
         self._done = 0
         self._note = ""
+        self._held = 0
         self._began = time.monotonic()
         self._lock = threading.Lock()
 
@@ -35,13 +36,17 @@ class RunningTask:
     def note(self, text: str) -> None:
         self._note = text.strip() or self._note
 
+    def holds(self, size: int) -> None:
+        self._held = size
+
     def __str__(self) -> str:
-        """``[1/3] toolchain: 90 s, 812 lines: Unpacking gcc``, ``pushing: 30 s, 120 MB of 1.20 GB``."""
+        """``[1/3] toolchain: 90 s, 595 MB on disk, 812 lines: Unpacking gcc``, ``pushing: 30 s, 120 MB of 1.20 GB``."""
         done = human(self._done) if self._unit == "B" else f"{self._done} {self._unit}"
         whole = f" of {human(self._total)}" if self._total and self._unit == "B" else ""
         told = f", {done}{whole}" if self._done or whole else ""
+        held = f", {human(self._held)} on disk" if self._held else ""
         note = f": {self._note}" if self._note else ""
-        return f"{self._label}: {time.monotonic() - self._began:.0f} s{told}{note}"
+        return f"{self._label}: {time.monotonic() - self._began:.0f} s{held}{told}{note}"
 
 
 class Heartbeat:

@@ -12,6 +12,7 @@ from assembler.cli.heartbeat import Heartbeat, RunningTask
 from assembler.errors import RecipeError
 from assembler.model.printable import printable
 from assembler.model.secrets import mask_userinfo
+from assembler.model.size import human
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +134,7 @@ def _tick(bar: tqdm[NoReturn], over: threading.Event) -> None:
 class _Bar:
     def __init__(self, bar: tqdm[NoReturn]) -> None:
         self._bar = bar
+        self._held = self._note = ""
         self._lock = threading.Lock()
 
     def advance(self, amount: int) -> None:
@@ -140,8 +142,15 @@ class _Bar:
             self._bar.update(amount)
 
     def note(self, text: str) -> None:
-        if text.strip():
-            self._bar.set_postfix_str(_harmless(text.strip())[:_NOTE_WIDTH], refresh=False)
+        self._note = _harmless(text.strip())[:_NOTE_WIDTH] or self._note
+        self._show()
+
+    def holds(self, size: int) -> None:
+        self._held = f"{human(size)} on disk"
+        self._show()
+
+    def _show(self) -> None:
+        self._bar.set_postfix_str(", ".join(filter(None, (self._held, self._note))), refresh=False)
 
 
 class _Forgiving:

@@ -83,6 +83,8 @@ def _build(job: Job) -> BuildRecord:
         if former is not None and stands(former, job, bases, surroundings):
             progress.say(f"nothing changed since the last build: {job.output} is what {recipe.name} makes; "
                          "--no-cache builds it again")  # fmt: skip
+            for warning in former.warnings:
+                progress.warn(warning)
             keep_record(former, Layout.open(job.output), progress)  # as the last that was finished
             return former
         return _make(job, bases, surroundings)

@@ -58,6 +58,7 @@ class Checkpoints:
         self._inputs = inputs
         self._store = CheckpointStore(job.world.checkpoints)
         self._spent = 0.0
+        self._slowness = 1.0
 
     def start(self, session: Session) -> Measurements | None:
         """Gives the fresh container of ``session`` the state of the latest checkpoint that fits; None for none."""
@@ -121,17 +122,17 @@ class Checkpoints:
         except (ImgasmError, OSError) as error:
             world.progress.warn(f"no checkpoint after step {step.name}: {error}")
             return
-        self._spent += world.clock.monotonic() - start
-        world.progress.say(f"checkpoint after step {step.name}: {human(size)} in "
-                           f"{world.clock.monotonic() - start:.1f} s")  # fmt: skip
+        seconds = world.clock.monotonic() - start
+        self._spent += seconds
+        self._slowness = max(1.0, seconds / _cost(run))  # the machine may have other work, too
+        world.progress.say(f"checkpoint after step {step.name}: {human(size)} in {seconds:.1f} s")
         self._store.prune(Limits(), world.clock.wall())
 
     def _is_worth_it(self, run: Run) -> bool:
         usages = run.meter.usages
-        last = usages[-1]
-        cost = _START + ((last.layer or 0) + (last.scratch or 0)) / _RATE
+        cost = self._slowness * _cost(run)
         elapsed = sum(usage.seconds for usage in usages)
-        return last.seconds >= _WORTH * cost and self._spent + cost <= _SHARE * elapsed
+        return usages[-1].seconds >= _WORTH * cost and self._spent + cost <= _SHARE * elapsed
 
     def _save(self, run: Run) -> int:
         """Returns the bytes of the checkpoint."""
@@ -166,6 +167,12 @@ class Checkpoints:
         with path.open("wb") as file:
             write_layer(kept, file, compressor("zstd", _LEVEL))
         return removed, dict(_times(captured, {entry.path for entry in entries}))
+
+
+def _cost(run: Run) -> float:
+    """Seconds that a checkpoint takes now on a machine that does nothing else."""
+    last = run.meter.usages[-1]
+    return _START + ((last.layer or 0) + (last.scratch or 0)) / _RATE
 
 
 def _replaces(node: Node, captured: Capture, path: bytes) -> bool:

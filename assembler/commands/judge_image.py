@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from assembler.kernel.image_modules import ImageModules
     from assembler.kernel.kernel import Kernel
     from assembler.places.world import World
+    from assembler.progress import Progress
     from assembler.recipe.images import Image
     from assembler.report.kernel_verdicts import ImageVerdicts
 
@@ -139,9 +140,8 @@ def _lost_signatures(modules: ImageModules, paths: Sequence[bytes], capture: Cap
             yield KernelReason(weight="warning", rule="signature-lost", what=what, origins=(_CONTAINER,))
 
 
-def tell(found: ImageVerdicts, world: World, *, may_refuse: bool) -> None:
+def tell(found: ImageVerdicts, progress: Progress, *, may_refuse: bool) -> None:
     """ModulesRefused where a kernel that the image must fit takes a module not, unless that ``may`` be."""
-    progress = world.progress
     if found.is_refused:
         lines = "\n".join(refusal_lines(found))
         if not may_refuse:

@@ -16,7 +16,7 @@ from assembler.engine.writable_layer import writable_layer
 from assembler.errors import StepFailed
 from assembler.measure.step_meter import Directories
 from assembler.model.size import human
-from assembler.progress import line_by_line
+from assembler.progress import lines_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,8 +56,9 @@ class Run:
         for number, step in list(enumerate(recipe.steps, 1))[self.done:]:
             began = self.job.world.clock.wall()
             label = f"[{number}/{len(recipe.steps)}] {step.name}"
-            with line_by_line(progress, label) as on_line, self.meter.step(step.name, self.failed) as measured:
-                self._run(step, on_line)
+            with (progress.task(label, unit="lines") as task,
+                  self.meter.step(step.name, self.failed, task.holds) as measured):
+                self._run(step, lines_to(progress, task))
             self.failed = None
             self.meter.usages[-1] = replace(self.meter.usages[-1], at=began)
             if (usage := measured.usage) is not None:

@@ -41,11 +41,14 @@ class BuildWriter:
         outcomes = [Outcome(image, one) for image, one in zip(recipe.images, written, strict=True)]
         ran = engine_name(engine.info, capture) if engine else None
         record = make_record(recipe, ran, Attribution(capture, meter, recipe.prune.presets), outcomes, layout)
-        record = record.model_copy(update={"inputs": inputs, "notes": (*record.notes, *notes)})
+        idle = [f"{rule} matched nothing: is it still needed?" for rule in idle_rules(record)]
+        told = dict.fromkeys((*(warning for one in written for warning in one.warnings), *idle))
+        warnings = tuple(map(recipe.secrets.mask, told))
+        record = record.model_copy(update={"inputs": inputs, "warnings": warnings, "notes": (*record.notes, *notes)})
         budgets = {image.name: image.budget for image in recipe.images}
         files = through_links(budgets.values(), capture.final)
         record = check_budgets(record, budgets, self.surroundings.baselines, files)
         keep_record(record, layout, progress)
-        for rule in idle_rules(record):
-            progress.warn(f"{rule} matched nothing: is it still needed?")
+        for warning in idle:
+            progress.warn(warning)
         return record

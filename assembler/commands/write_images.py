@@ -24,6 +24,7 @@ from assembler.layer.write_layer import Layer, write_layer
 from assembler.model.node import shown
 from assembler.model.reference import Reference
 from assembler.model.size import human
+from assembler.progress import NotedWarnings
 from assembler.report.record_part import counted
 
 if TYPE_CHECKING:
@@ -45,13 +46,15 @@ _FOR_LOADER: Final = "KERNEL_RELEASES"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An image that stands in the layout. ``base`` is what it is stacked on, None for scratch."""
+    """An image that stands in the layout. ``base`` is what it is stacked on, None for scratch; ``warnings`` were told
+    of it."""
 
     layer: Layer
     result: Result
     oci: OciImage
     base: BaseImage | None
     verdicts: ImageVerdicts | None
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class _Draft:
     layer: Layer
     blob: BlobWriter
     verdicts: ImageVerdicts | None
+    warnings: tuple[str, ...]
 
 
 def write_images(
@@ -128,7 +132,7 @@ class _Making:
     options: BuildOptions
 
     def draft(self, image: Image, blob: BlobWriter) -> _Draft:
-        progress = self.bases.world.progress
+        progress = NotedWarnings(self.bases.world.progress)
         below = self.bases.onto(image, self.recipe.base)
         tree = _tree(image, self.bases, below)
         patterns = Patterns(_prune(self.recipe), Rules.of_patterns(image.keep))
@@ -140,6 +144,8 @@ class _Making:
             _check_unpulled(image, result, below, progress)
         _tell_findings(image, result, progress)
         verdicts = self._judge(image, tree, result)
+        if verdicts is not None:
+            tell(verdicts, progress, may_refuse=self.options.may_refuse)
         layer = _write_layer(image, result, blob, progress)
         if (search := SecretSearch.of(self.recipe.secrets)).patterns:
             with blob.reread() as written:
@@ -148,15 +154,12 @@ class _Making:
             self._prove(image, blob, tree, patterns)
         entries = counted(layer.entries, "entry")
         progress.say(f"image {image.name}: {entries}, {human(layer.descriptor.size)} compressed")
-        return _Draft(image, below, result, layer, blob, verdicts)
+        return _Draft(image, below, result, layer, blob, verdicts, tuple(progress.warnings))
 
     def _judge(self, image: Image, tree: Tree | None, result: Result) -> ImageVerdicts | None:
         world = self.bases.world
         with world.progress.task(f"modules of {image.name}"):
-            verdicts = judge_image(image, self.capture, tree, result, world)
-        if verdicts is not None:
-            tell(verdicts, world, may_refuse=self.options.may_refuse)
-        return verdicts
+            return judge_image(image, self.capture, tree, result, world)
 
     def _prove(self, image: Image, blob: BlobWriter, tree: Tree | None, patterns: Patterns) -> None:
         world = self.bases.world
@@ -189,7 +192,7 @@ def _store(draft: _Draft, recipe: Recipe, layout: Layout, bases: Bases) -> Writt
         NewLayer(layer.descriptor, layer.diff_id, f"imgasm build {recipe.name}: {_story(recipe)}"),
         _settings(draft, bases, recipe),
     )
-    return Written(layer, draft.result, oci, base, draft.verdicts)
+    return Written(layer, draft.result, oci, base, draft.verdicts, draft.warnings)
 
 
 def _settings(draft: _Draft, bases: Bases, recipe: Recipe) -> ImageSettings:

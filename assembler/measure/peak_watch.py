@@ -12,7 +12,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from assembler.measure.directory_scan import DirectoryScan
@@ -31,11 +31,14 @@ class Watch:
     """Looks at ``roots`` from a thread of its own, as long as the context lives.
 
     ``scans`` know what is there before anything runs. Bytes are those of regular files, hard links once. ``disk`` is
-    any path on the engine's disk, None where it can't be asked.
+    any path on the engine's disk, None where it can't be asked. ``tell`` hears what they hold whenever it was
+    counted.
     """
 
-    def __init__(self, roots: Sequence[Path], disk: Path | None, scans: Sequence[DirectoryScan]) -> None:
-        self._roots, self._disk = roots, disk
+    def __init__(
+        self, roots: Sequence[Path], disk: Path | None, scans: Sequence[DirectoryScan], tell: Callable[[int], object]
+    ) -> None:
+        self._roots, self._disk, self._tell = roots, disk, tell
         entries, held = sum(scan.entries for scan in scans), sum(scan.size for scan in scans)
         self._base = sum(scan.base for scan in scans)
         self._places = [*_one_for_each_disk(roots)]
@@ -63,6 +66,7 @@ class Watch:
         return [max(self._held[start : start + stretch]) for start in range(0, len(self._held), stretch)]
 
     def __enter__(self) -> Watch:
+        self._tell(self._known)
         self._thread.start()
         return self
 
@@ -95,6 +99,7 @@ class Watch:
         self._spent += self._cost
         if held is not None:
             self._known, self._seen = max(0, held - self._base), used
+            self._tell(self._known)
 
     def _used(self) -> list[tuple[int, int]]:
         """What changes with every file that is written or removed."""

@@ -88,10 +88,13 @@ class Meter:
         return Measurements(tuple(self.usages), discarded, self._upper.writers if self._upper else {})
 
     @contextmanager
-    def step(self, name: str, failed: StepUsage | None = None) -> Iterator[Measured]:
-        """``failed`` is what an attempt before this one cost."""
+    def step(
+        self, name: str, failed: StepUsage | None = None, tell: Callable[[int], object] = int
+    ) -> Iterator[Measured]:
+        """``failed`` is what an attempt before this one cost. ``tell`` hears now and then, from another thread, what
+        the build's directories hold, in bytes."""
         measured = Measured()
-        watch = Watch(self._roots, self._disk, self._scans())
+        watch = Watch(self._roots, self._disk, self._scans(), tell)
         before, start = self._held(), self._clock()
         try:
             with watch:

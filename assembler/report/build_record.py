@@ -175,6 +175,8 @@ class BuildRecord(RecordPart):
     drops: tuple[Drop, ...] = ()
     images: tuple[ImageReport, ...] = ()
     caches: tuple[CacheSize, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What was told of the images, for those who meet them later."""
     notes: tuple[str, ...] = ()
     """What could not be known of this build, and why."""
     checked: tuple[str, ...] = ()

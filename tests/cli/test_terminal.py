@@ -177,6 +177,8 @@ def test_only_the_outermost_work_has_a_heartbeat() -> None:
             time.sleep(0.01)
     assert all(line.startswith("pushing: ") for line in told)
     assert re.fullmatch("pushing: [0-9]+ s, 1.00 MB of 2.00 MB", told[-1])
+    outer.holds(3_000_000)
+    assert re.fullmatch("pushing: [0-9]+ s, 3.00 MB on disk, 1.00 MB of 2.00 MB", str(outer))
     spoken = len(told)
     time.sleep(0.1)
     assert len(told) == spoken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -194,16 +195,17 @@ def test_a_build_that_is_killed_at_any_moment_leaves_nothing_torn(cli: Cli, engi
 
 
 def test_an_interrupted_build_leaves_its_checkpoint(cli: Cli, engine: str) -> None:
-    edit(cli, "cp /scratch/object /opt/app/packed;", "sleep 60;")
+    """Until then the sign of life of a step tells its time and what is on disk."""
+    edit(cli, "cp /scratch/object /opt/app/packed;", "sleep 600;")
     command = ["env", "--default-signal=INT", *cli.command("build", "sample.toml")]
     with subprocess.Popen(command, cwd=cli.directory, env=cli.environment, stderr=subprocess.PIPE, text=True) as build:
         assert build.stderr is not None
         for line in build.stderr:
-            if "checkpoint after step compile: " in line:
+            if re.fullmatch(r"\[2/2\] pack: [0-9]+ s, [6-9][0-9]{2} kB on disk\n", line):
                 break
         build.send_signal(signal.SIGINT)
-        build.communicate()
-    assert build.returncode == 130
-    edit(cli, "sleep 60;", "cp /scratch/object /opt/app/packed;")
+        told = build.communicate()[1]
+    assert build.returncode == 130, told
+    edit(cli, "sleep 600;", "cp /scratch/object /opt/app/packed;")
     told = cli("build", "sample.toml").stderr
     assert "starting from the checkpoint after step compile" in told and "[1/2]" not in told

@@ -44,6 +44,23 @@ def test_nothing_changed(cli: Cli) -> None:
     assert "using the last build in this directory: build/sample" in cli("size-report").stderr
 
 
+def test_the_warnings_of_the_build_that_stands_are_told_again(cli: Cli) -> None:
+    edit(cli, 'paths = ["/opt/app/input"]', 'paths = ["/opt/app/input", "/nowhere/**"]')
+    edit(cli, 'compression = "gzip"', 'compression = "gzip"\nkeep = ["/opt/**", "/etc/passwd"]')
+    first, second = again(cli), again(cli)
+    warnings = [line for line in first.splitlines() if line.startswith("warning: ")]
+    assert warnings == ["warning: image sample: the steps changed nothing that keep /etc/passwd matches",
+                        "warning: /nowhere/** matched nothing: is it still needed?"]
+    assert [line for line in second.splitlines() if line.startswith("warning: ")] == warnings and STANDS in second
+
+
+def test_nothing_changed_wants_no_library_that_takes_long_to_import(cli: Cli) -> None:
+    cli.environment["PYTHONPROFILEIMPORTTIME"] = "1"
+    told = again(cli)
+    assert STANDS in told and "assembler.commands.unchanged" in told
+    assert not [line for line in told.splitlines() if line.endswith((" httpx", " python_on_whales"))]
+
+
 def test_a_comment_and_a_variable_of_the_same_value_are_no_change(cli: Cli) -> None:
     edit(cli, 'name = "sample"\n\n[vars]\nword = "one"', 'name = "sample"  # mine\n\n[vars]\nother = "one"')
     edit(cli, "{{ word }}", "{{ other }}")
