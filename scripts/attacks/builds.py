@@ -1,8 +1,8 @@
 """``scripts/chaos builds``: builds with checkpoints that are killed with -9 at random moments.
 
-A moment is drawn from the time that the last build of its kind took, which began anew or at a checkpoint. After each the
-same build is made again: it must be right to the last byte, whatever the killed one left. In the end ``imgasm clean``
-has to leave nothing: no container, no half-written checkpoint.
+A moment is drawn from the time that the last build of its kind took, which began anew or at a checkpoint. After each
+the same build is made again: it must be right to the last byte, whatever the killed one left. In the end ``imgasm
+clean`` has to leave nothing: no container, no half-written checkpoint.
 """
 
 from __future__ import annotations
