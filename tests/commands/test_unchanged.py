@@ -55,6 +55,9 @@ def test_the_warnings_of_the_build_that_stands_are_told_again(cli: Cli) -> None:
 
 
 def test_nothing_changed_wants_no_library_that_takes_long_to_import(cli: Cli) -> None:
+    """A source on this machine is read again, and what reads it can fetch as well."""
+    edit(cli, '[[source]]\nurl = "input.txt"\nsha256', '[[file]]\npath = "/imgasm/sources/input.txt"\ncontent')
+    again(cli)
     cli.environment["PYTHONPROFILEIMPORTTIME"] = "1"
     told = again(cli)
     assert STANDS in told and "assembler.commands.unchanged" in told
