@@ -64,6 +64,10 @@ def test_it_fits_the_schema_that_it_names(path: Path) -> None:
     jsonschema.validate(tomllib.loads(path.read_text()), schema())
 
 
+def test_its_digest_does_not_tell_when_it_was_built(path: Path) -> None:
+    assert open_recipe(path, {}).source_date_epoch == 0
+
+
 def test_its_scripts_are_clean(path: Path) -> None:
     found = {name: shellcheck(script) for name, script in scripts(open_recipe(path, {})).items()}
 

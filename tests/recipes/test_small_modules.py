@@ -56,6 +56,8 @@ def built(
             record = imgasm.json("build", f"{recipe}.toml", "--engine", "docker", *options)
             imgasm("push")
             images |= {image["name"]: image for image in record["images"]}
+        again = imgasm.json("build", "signed.toml", "--engine", "docker", "--no-cache", "--output", "again", *options)
+        images |= {f"{image['name']} again": image for image in again["images"]}
         yield images
 
 
@@ -66,7 +68,7 @@ def pulled(
     """What podman gets out of the registry: the files of each image onto scratch, in a folder of its name."""
     directory = tmp_path_factory.mktemp("pulled")
     with engines.podman(tmp_path_factory.mktemp("podman")):
-        for image in built.values():
+        for image in {image["reference"]: image for image in built.values()}.values():
             subprocess.run(["podman", "pull", "--quiet", "--tls-verify=false", image["reference"]], check=True)
         for name in ("dkms", "kmm", "signed"):
             create = ["podman", "create", "--name", name, built[name]["reference"], "command"]
@@ -86,6 +88,10 @@ def test_the_images_are_small(built: dict[str, dict[str, Any]]) -> None:
     sizes = {name: image["layer"]["compressed"] for name, image in built.items()}
     assert sizes["dkms"] < 5_000_000 and sizes["dkms-debian"] < 500_000
     assert sizes["kmm"] < 3_000_000 and sizes["signed"] < 1_500_000
+
+
+def test_compiled_and_signed_again_it_is_the_same(built: dict[str, dict[str, Any]]) -> None:
+    assert built["signed again"]["manifest"] == built["signed"]["manifest"]
 
 
 def test_no_image_has_the_key(pulled: Path, key: Path) -> None:
