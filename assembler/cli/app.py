@@ -18,6 +18,7 @@ from assembler.cli import (
     login_commands,
     recipe_commands,
     signals,
+    signing_commands,
     size_commands,
 )
 from assembler.cli.error_handling import guarded
@@ -52,6 +53,7 @@ cache_commands.register(app)
 size_commands.register(app)
 image_commands.register(app)
 fleet_commands.register(app)
+signing_commands.register(app)
 login_commands.register(app)
 
 

@@ -16,6 +16,7 @@ from assembler.cli.option_groups import takes_groups
 from assembler.cli.output import emit, emit_json
 from assembler.cli.registry_options import RegistryOptions
 from assembler.cli.shared_options import ImageChoice, Printing
+from assembler.cli.signing_options import SignOption, Trusting, read_private_key
 from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError
 from assembler.model.size import human
@@ -51,6 +52,7 @@ class Pushing:
         bool, typer.Option("--docker", help="Push Docker's own manifest (v2, schema 2) with gzip layers.")
     ] = False
     copy_base_layers: shared_options.CopyBaseLayers = False
+    sign: SignOption = None
     over_budget: Annotated[
         bool, typer.Option("--over-budget", help="Push even if the build is over a budget.")
     ] = False
@@ -148,6 +150,7 @@ def push(
     wanted = Wanted(
         destination, build.image, tuple(pushing.tag or ()), pushing.index,
         pushing.compression and pushing.compression.value, pushing.docker, pushing.copy_base_layers,
+        read_private_key(pushing.sign) if pushing.sign else None,
     )  # fmt: skip
     settings = PushOptions(tuple(pushing.mount_from or ()), pushing.piece(), _journal(place.directory))
     pushed = push(place, wanted, connection.world(terminal), settings)
@@ -186,6 +189,7 @@ def verify(
     *,
     chosen: ImageChoice,
     checking: Checking,
+    trusting: Trusting,
     connection: RegistryOptions,
     printing: Printing,
 ) -> None:
@@ -198,6 +202,9 @@ def verify(
     that do not belong to the image are ignored, uncompressed layers have no digest but their diff_id, and only the
     first fault of a damaged file is reported.
 
+    With --signed-by or --policy it is first asked who signed the image in its registry, and what is not trusted is not
+    downloaded. A signature is good for the tag that it names, and for the digest.
+
     With --kernel the modules in the image are held against kernels: one line for each, loads, refused or unknown, with
     what the kernel would say. With --boot they are inserted into a kernel that runs in QEMU, by the image's own loader
     if it has one, and this is what the kernel did say. A module that a kernel refuses ends in exit code 12. WHAT can
@@ -205,7 +212,7 @@ def verify(
     """
     from assembler.commands.boot_modules import open_boots, refuse_boots
     from assembler.commands.kernel_verdicts import open_all, refuse_modules
-    from assembler.commands.verify import Asked, as_json, refuse, verify_place
+    from assembler.commands.verify import Asked, as_json, refuse, refuse_untrusted, verify_place
 
     terminal = printing.terminal()
     place = chosen.what or str(last_build(terminal))
@@ -215,12 +222,13 @@ def verify(
         open_boots(checking.boots or (), checking.command_line, world.cache) as boots,
     ):
         platform = shared_options.platform(checking.platform)
-        verified = verify_place(place, chosen.image, platform, world, Asked(kernels, boots))
-    findings = verified.findings
+        verified = verify_place(place, chosen.image, platform, world, Asked(kernels, boots, trusting.trusted()))
+    findings = [*verified.trust, *verified.findings]
     if printing.as_json:
         told = [as_json(finding) for finding in findings]
         asked = checking.kernels or checking.boots
         emit_json(_kernels_json(told, verified) if asked else json.dumps(told, indent=1))
+    refuse_untrusted(place, verified.trust)
     refuse(place, findings, strict=checking.strict)
     refuse_modules(verified.kernels, strict=checking.strict)
     refuse_boots(verified.boots)

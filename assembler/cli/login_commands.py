@@ -6,11 +6,12 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from assembler.cli import environment
+from assembler.cli.ask import ask
 from assembler.cli.option_groups import takes_groups
 from assembler.cli.output import emit
 from assembler.cli.registry_options import Transport
@@ -21,6 +22,8 @@ from assembler.errors import UsageError
 if TYPE_CHECKING:
     from assembler.commands.login import Vault
     from assembler.registry.connection_settings import ConnectionSettings
+
+_UNASKED: Final = "Give --username and --password-stdin."
 
 _Registry = Annotated[str, typer.Argument(metavar="REGISTRY", help="The registry's host, and its port if it has one.")]
 _File = Annotated[
@@ -58,8 +61,8 @@ def login(registry: _Registry, user: User, transport: Transport, quiet: Quiet = 
     from assembler.registry.credentials import Credential
 
     host, terminal = host_of(registry), Terminal(quiet=quiet)
-    name = user.username or _asked("Username")
-    password = sys.stdin.read().rstrip("\r\n") if user.password_stdin else _asked("Password", hidden=True)
+    name = user.username or ask("Username", hint=_UNASKED)
+    password = sys.stdin.read().rstrip("\r\n") if user.password_stdin else ask("Password", hint=_UNASKED, hidden=True)
     credential = Credential(name, password, origin="this login")
     place = use.login(host, credential, _vault(user.authfile), _settings(transport), terminal)
     terminal.say(f"logged in to {host}; the credentials are in {place}")
@@ -87,9 +90,3 @@ def _vault(authfile: Path | None) -> Vault:
     file = authfile or environment.settings().credentials.docker_config
     assert file is not None  # the environment always gives one
     return Vault(file, os.environ)
-
-
-def _asked(what: str, *, hidden: bool = False) -> str:
-    if not sys.stdin.isatty():
-        raise UsageError(f"{what}: there is no terminal to ask on", hint="Give --username and --password-stdin.")
-    return str(typer.prompt(what, hide_input=hidden, err=True))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from assembler.commands.index import over
+from assembler.commands.sign import sign_shipment
 from assembler.errors import UsageError
 from assembler.image.docker_types import as_docker
 from assembler.image.index_entries import called, name_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from assembler.places.held_image import HeldImage
     from assembler.places.world import World
     from assembler.registry.push import PushOptions, PushReport
+    from assembler.trust.keys import PrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Wanted:
     ``tags`` are given besides the reference's own. ``index`` is the reference of an index over all that is pushed.
     ``compression`` converts layers on the way, ``docker`` the manifest: the layout stays what it is.
     ``copy_base_layers`` allows to copy from other registries what the layout lacks and no registry can mount.
+    ``key`` signs all of it, before a tag leads there.
     """
 
     destination: str | None = None
@@ -45,6 +48,7 @@ class Wanted:
     compression: str | None = None
     docker: bool = False
     copy_base_layers: bool = False
+    key: PrivateKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,13 @@ def push(place: Place, wanted: Wanted, world: World, options: PushOptions) -> li
             shipments = [_with_index(images, wanted, world, store)]
         else:
             shipments = _one_by_one(images, wanted)
-        return [Pushed(one.target, send(one, world, options, copy_far=wanted.copy_base_layers)) for one in shipments]
+        return [_ship(one, wanted, world, options) for one in shipments]
+
+
+def _ship(shipment: Shipment, wanted: Wanted, world: World, options: PushOptions) -> Pushed:
+    if wanted.key is not None:
+        sign_shipment(shipment, wanted.key, world)
+    return Pushed(shipment.target, send(shipment, world, options, copy_far=wanted.copy_base_layers))
 
 
 def _chosen(found: Found, wanted: Wanted, world: World) -> list[HeldImage]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assembler.commands.boot_modules import boot_files, boot_layout
 from assembler.commands.kernel_verdicts import is_modules, judge_files, judge_layout
+from assembler.commands.verify_signatures import check_trust
 from assembler.errors import ImageError, UsageError
 from assembler.image.layout import Layout
 from assembler.image.verify_layout import verify_layout
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.commands.boot_modules import Boots
+    from assembler.commands.verify_signatures import Trusted
     from assembler.kernel.kernel import Kernel
     from assembler.model.platform import Platform
     from assembler.places.world import World
@@ -35,21 +37,25 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Verified:
     """``findings`` are about the image as such, ``kernels`` about its modules, where kernels were asked, and ``boots``
-    where some were booted."""
+    where some were booted. ``trust`` is about its signatures: with an error there, it was not even downloaded."""
 
     findings: list[Finding]
     kernels: list[ImageVerdicts] = field(default_factory=list)
     boots: list[ImageBoots] = field(default_factory=list)
+    trust: list[Finding] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The kernels that an image's modules are held against, and those that are booted with them."""
+    """The kernels that an image's modules are held against, those that are booted with them, and who must have signed
+    it."""
 
     kernels: Sequence[Kernel] = ()
     boots: Boots | None = None
+    trusted: Trusted | None = None
 
-    def __bool__(self) -> bool:
+    @property
+    def about_modules(self) -> bool:
         return bool(self.kernels) or self.boots is not None
 
 
@@ -64,7 +70,7 @@ def verify_place(
     What lies in no layout is brought into one that lives no longer than this. What can't be brought there because it is
     damaged is a finding itself. ``platform`` chooses from an index in a registry.
     """
-    if asked and is_modules(what):
+    if asked.about_modules and asked.trusted is None and is_modules(what):
         return Verified(
             [],
             [judge_files(what, asked.kernels)] if asked.kernels else [],
@@ -73,6 +79,15 @@ def verify_place(
     place = Place.parse(what)
     if platform is not None and place.store is not Store.REGISTRY:
         raise UsageError("--platform chooses from an index in a registry", hint="Leave it out: all images are checked.")
+    if asked.trusted is None:
+        return _verify_at(place, name, platform, world, asked)
+    place, trust = check_trust(place, platform, asked.trusted, world)
+    if any(finding.severity == "error" for finding in trust):
+        return Verified([], trust=trust)
+    return replace(_verify_at(place, name, platform, world, asked), trust=trust)
+
+
+def _verify_at(place: Place, name: str | None, platform: Platform | None, world: World, asked: Asked) -> Verified:
     if place.store is Store.LAYOUT:
         check_presence(place)
         return _verified(Layout(place.path), name or place.name, world, asked)
@@ -80,7 +95,7 @@ def verify_place(
         with _as_layout(place, platform, world) as layout:
             return _verified(layout, name or place.name, world, asked)
     except ImageError as error:
-        return Verified([Finding("error", printable(what), printable(error.message))])
+        return Verified([Finding("error", printable(str(place)), printable(error.message))])
 
 
 def _verified(layout: Layout, name: str | None, world: World, asked: Asked) -> Verified:
@@ -136,6 +151,16 @@ def refuse(what: str, findings: Sequence[Finding], *, strict: bool = False) -> N
             f"{what} has {wrong} {'problem' if wrong == 1 else 'problems'}",
             detail="\n".join(map(line, findings)),
             hint="Build or pull the image again: its files are wrong.",
+        )
+
+
+def refuse_untrusted(what: str, findings: Sequence[Finding]) -> None:
+    """An ImageError that lists what keeps the image from being used."""
+    if any(finding.severity == "error" for finding in findings):
+        raise ImageError(
+            f"{what} is not to be trusted",
+            detail="\n".join(map(line, findings)),
+            hint="Don't use it before you know why: another image may stand under its name, or nobody signed it yet.",
         )
 
 

@@ -39,6 +39,16 @@ def fetch_manifest(repository: Repository, identifier: str) -> RawManifest:
     return RawManifest(descriptor, reply.body)
 
 
+def find_manifest(repository: Repository, identifier: str) -> RawManifest | None:
+    """The same; None where there is no such manifest, or no such repository."""
+    try:
+        return fetch_manifest(repository, identifier)
+    except Refused as error:
+        if error.status == 404:
+            return None
+        raise
+
+
 def read_blob(repository: Repository, blob: Descriptor, cap: int = strict_json.CONFIG_CAP) -> bytes:
     """A small blob, whole and checked. ``cap`` in bytes."""
     if blob.size > cap:

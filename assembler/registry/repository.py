@@ -153,6 +153,14 @@ class Repository:
         call = self._call("GET", self._url(f"manifests/{identifier}"), {"Accept": ACCEPT_MANIFESTS})
         return self._repeat(replace(call, cap=MANIFEST_CAP), accept={200})
 
+    def get_referrers(self, subject: Digest, following: str | None = None) -> Reply:
+        """The first page of what refers to a manifest, or the one that a Link header calls ``following``."""
+        url = self._url(f"referrers/{subject}")
+        if following is not None:
+            url = follow(following, url, self.wire.origin, self.warn)
+        call = self._call("GET", url, {"Accept": media_types.OCI_INDEX})
+        return self._repeat(replace(call, cap=MANIFEST_CAP), accept={200})
+
     # -- how they are sent ---------------------------------------------------------------------------------------------
 
     def _url(self, path: str) -> httpx.URL:

@@ -88,6 +88,8 @@ class Faults:
     loses_blob_once: str | None = None
     """PUT manifest says once that it misses this digest, and the blob is gone."""
     content_type: str | None = None
+    referrers_page: int | None = None
+    """It lists what refers to a manifest, so many on a page (OCI 1.1); else it knows no such list."""
 
 
 @dataclass
@@ -435,6 +437,25 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(201, {"Docker-Content-Digest": self.registry.faults.content_digest or digest})
 
 
+    def _get_referrers(self, name: str, digest: str) -> None:
+        size, start = self.registry.faults.referrers_page, int(parse_qs(self.query).get("from", ["0"])[0])
+        if size is None:
+            self._refuse(404, "NOT_FOUND")
+            return
+        entries = [
+            {"mediaType": media_type, "digest": reference, "size": len(data)}
+            for (repository, reference), (media_type, data) in self.registry.manifests.items()
+            if repository == name and ":" in reference
+            and json.loads(data).get("subject", {}).get("digest") == digest
+        ]  # fmt: skip
+        media_type = "application/vnd.oci.image.index.v1+json"
+        page = {"schemaVersion": 2, "mediaType": media_type, "manifests": entries[start : start + size]}
+        headers = {"Content-Type": media_type}
+        if start + size < len(entries):
+            headers["Link"] = f'<{self.seen.path}?from={start + size}>; rel="next"'
+        self._reply(200, headers, json.dumps(page).encode())
+
+
 def _route(method: str, path: str, query: str) -> tuple[str, list[str]]:
     parameters = parse_qs(query)
     if path == "/v2/":
@@ -445,6 +466,8 @@ def _route(method: str, path: str, query: str) -> tuple[str, list[str]]:
         return "storage", [match[1]]
     if match := re.fullmatch(r"/v2/(.+)/manifests/([^/]+)", path):
         return f"{method.lower()}_manifest", [*match.groups()]
+    if match := re.fullmatch(r"/v2/(.+)/referrers/([^/]+)", path):
+        return "get_referrers", [*match.groups()]
     if match := re.fullmatch(r"/v2/(.+)/blobs/uploads/", path):
         if "mount" in parameters:
             return "mount", [match[1], parameters["mount"][0], parameters["from"][0]]

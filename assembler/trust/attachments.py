@@ -1,0 +1,70 @@
+"""Signatures and attestations as manifests, in the two shapes that verifiers look for beside an image.
+
+    cosign's tag     a manifest under the tag ``sha256-<hex>.sig`` or ``.att``, one layer for each signature
+                     (cosign, specs/SIGNATURE_SPEC.md): cosign up to 2, skopeo, podman, Kubernetes' policy controllers
+    OCI 1.1 referrer a manifest whose ``subject`` is the image (image-spec manifest.md, "Guidelines for Artifact
+                     Usage"), with a sigstore bundle as its only layer: cosign 3, oras, what lists referrers
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from assembler.image.manifests import RawManifest
+from assembler.model import media_types
+from assembler.model.descriptor import Descriptor, canonical_json
+from assembler.trust.statement import BUNDLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from assembler.model.digest import Digest
+
+SUFFIXES: Final = ("sig", "att", "sbom")
+"""What cosign hangs below an image's digest."""
+
+SIGNATURE_TEXT: Final = "dev.cosignproject.cosign/signature"
+
+EMPTY: Final = b"{}"
+_EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
+
+
+def tag_of(digest: Digest, suffix: str) -> str:
+    return f"{digest.algorithm}-{digest.hex}.{suffix}"
+
+
+def config_of(layers: Iterable[Descriptor]) -> bytes:
+    """The config that cosign gives a manifest under one of its tags: an image's, of nothing."""
+    rootfs = {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]}
+    return canonical_json({"architecture": "", "os": "", "config": {}, "rootfs": rootfs})
+
+
+def tagged(config: Descriptor, layers: Sequence[Descriptor]) -> RawManifest:
+    return _manifest({"config": config.to_json(), "layers": [layer.to_json() for layer in layers]})
+
+
+def referrer(subject: Descriptor, empty: Descriptor, bundle: Descriptor, kind: str) -> RawManifest:
+    """``kind`` is the predicate type of the statement in ``bundle``; ``empty`` the descriptor of :data:`EMPTY`."""
+    return _manifest({
+        "artifactType": BUNDLE,
+        "config": replace(empty, media_type=_EMPTY_TYPE).to_json(),
+        "layers": [bundle.to_json()],
+        "subject": Descriptor(subject.media_type, subject.digest, subject.size).to_json(),
+        "annotations": {
+            "dev.sigstore.bundle.content": "dsse-envelope",
+            "dev.sigstore.bundle.predicateType": kind,
+        },
+    })  # fmt: skip
+
+
+def listed(referrer: RawManifest) -> Descriptor:
+    """As a list of referrers has it (distribution-spec, "Listing Referrers")."""
+    manifest = referrer.value
+    kind = manifest.get("artifactType") or referrer.config.media_type
+    return replace(referrer.descriptor, annotations=manifest.get("annotations") or {}, extra={"artifactType": kind})
+
+
+def _manifest(parts: dict[str, Any]) -> RawManifest:
+    data = canonical_json({"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, **parts})
+    return RawManifest(Descriptor.of(media_types.OCI_MANIFEST, data), data)
