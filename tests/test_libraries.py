@@ -11,6 +11,7 @@ import zstandard
 
 from assembler import __version__
 from assembler.commands.compressor_versions import LIBRARIES
+from assembler.layer.many_files import in_c
 from tests.changeset.test_one_digest import BLOBS
 
 ROOT = Path(__file__).parents[1]
@@ -24,8 +25,9 @@ def test_the_pinned_libraries_are_here_and_their_bytes_are_known() -> None:
     assert {("zstd", LIBRARIES["zstd"]), ("gzip", LIBRARIES["deflate"])} <= known
 
 
-def test_the_version_tells_them() -> None:
+def test_the_version_tells_them_and_whether_the_c_part_is_there() -> None:
     done = subprocess.run([sys.executable, "-m", "assembler", "--version"], cwd=ROOT, capture_output=True, text=True,
                           check=True)
     told = f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}, deflate {deflate.__version__}"
-    assert done.stdout.splitlines() == [f"imgasm {__version__}", told]
+    way = "C" if in_c is not None else "Python: with a C compiler at its installation, imgasm would be faster"
+    assert done.stdout.splitlines() == [f"imgasm {__version__}", told, f"small files by {way}"]

@@ -75,7 +75,7 @@ def of_overlay(
     final = OverlayTree([upper, *lowers], prefix=xattr_prefix)
     base = OverlayTree(lowers, prefix=xattr_prefix)
     try:
-        found = dict(overlay_tree.candidates(final, base))
+        found = overlay_tree.candidates(final, base)
     except OSError as error:
         raise UnreadableOverlay(f"{shown(os.fsencode(error.filename or upper))}: {error.strerror}") from error
     if metacopy:

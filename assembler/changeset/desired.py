@@ -60,15 +60,16 @@ def desired(
     """
     result = Desired(pruned={rule: Pruned() for rule in prune.rules})
     stubs = stubs_of(mounts)
-    is_stub = matching(stubs)
-    keep_all = not keep
+    heads, is_stub = tuple(stubs), matching(stubs)
+    prunes, keeps = bool(prune), bool(keep)
     for path, node in candidates:
-        if not path or (is_stub(path) and base.node(path) is None):
+        if not path or (path.startswith(heads) and is_stub(path) and base.node(path) is None):
             continue
-        if rule := prune.match(path):
+        if prunes and (rule := prune.match(path)):
             _count(result.pruned[rule], node)
-        elif keep_all or _is_kept(path, keep, result):
-            if node is None or _is_storable(path, node, result):
+        elif not keeps or _is_kept(path, keep, result):
+            is_file = node is not None and node.kind is Kind.REGULAR and WHITEOUT_PREFIX not in path
+            if node is None or is_file or _is_storable(path, node, result):
                 result.nodes[path] = node
             elif _has(base, path):
                 result.nodes[path] = None

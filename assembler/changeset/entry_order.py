@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, overload
 from assembler.changeset.xattrs import DEFAULT_ACL
 from assembler.errors import ChangesetError
 from assembler.layer.entry import Entry
+from assembler.layer.many_files import likeness_of
 from assembler.model.node import Kind, Node, shown
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _has_default_acl(node: Node) -> bool:
 def _by_likeness(paths: list[bytes]) -> list[bytes]:
     # Two stable sorts, because keys that hold the path as well would weigh more than the paths themselves.
     paths.sort()
-    paths.sort(key=_likeness)
+    paths.sort(key=likeness_of(likeness))
     return paths
 
 
@@ -141,7 +142,7 @@ def _kind_name(kind: Kind) -> str:
     return kind.value
 
 
-def _likeness(path: bytes) -> bytes:
+def likeness(path: bytes) -> bytes:
     """Extension and base name, without its numbers: digests, dates and versions say nothing about what is in a file."""
     name = path.rpartition(b"/")[2]
     stem, _, extension = name.rpartition(b".")

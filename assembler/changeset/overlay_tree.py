@@ -10,20 +10,25 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assembler.changeset import xattrs
 from assembler.changeset.tree import LARGE, PathFinding, Tree, ancestors, file_digest, parent
 from assembler.errors import ChangesetError
+from assembler.layer.many_files import scan
 from assembler.model.node import Content, Kind, Node, shown
 from assembler.model.size import human
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from assembler.model.node import Xattrs
+
+_AT_ONCE: Final = 256
+"""Directories that are listed together."""
+
 
 class UnreadableOverlay(ChangesetError):
     """These overlay directories don't tell the whole tree."""
@@ -82,7 +87,7 @@ class OverlayTree(Tree):
     def content(self, path: bytes) -> Content | None:
         """Of a regular file. Whether it is in a layer, and whether its bytes are, one system call tells at most."""
         directory, _, name = path.rpartition(b"/")
-        merged = self._stack(directory)
+        merged = self._stacks.get(directory) or self._stack(directory)
         if self._is_walked and len(merged) == 1 and merged[0][0] == 0 and path not in self._hollow:
             return Content(merged[0][1] + b"/" + name)
         for _, real in merged:
@@ -123,29 +128,37 @@ class OverlayTree(Tree):
         """Whether lower directories show through the topmost one at ``path``."""
         return len(self._stack(path)) > 1
 
-    def walk_top(self) -> Iterator[tuple[bytes, Node | None]]:
-        """Every path that the topmost directory has something to say about; None where it is a whiteout.
+    def walk_top(self) -> Iterator[tuple[bytes, Mapping[bytes, Node | None]]]:
+        """Every directory of the topmost one, with all paths in it that the topmost one has something to say about.
 
-        Parents come before their children. All names of hard-linked inodes are known when it ends.
+        None stands for a whiteout. Parents come before their children. All names of hard-linked inodes are known when
+        it ends.
         """
         links: dict[tuple[int, int], list[bytes]] = defaultdict(list)
-        pending = [(b"", self._roots[0])]
+        pending = deque([b""])
         while pending:
-            path, directory = pending.pop()
-            prefix = path + b"/" if path else b""
-            for entry, status in _scan(directory, path):
-                child, file = prefix + entry.name, entry.path
-                if not status.st_size and self._is_whiteout(file, status):
-                    yield child, None
-                    continue
-                node = self._make(file, status, child)
-                yield child, node
-                if node.kind is Kind.DIRECTORY:
-                    pending.append((child, file))
-                elif node.linked:
-                    links[_key(status)].append(child)
+            some = [pending.popleft() for _ in range(min(len(pending), _AT_ONCE))]
+            places = [(path + b"/" if path else b"", self._top(path)) for path in some]
+            for path, (prefix, directory), listing in zip(some, places, scan(places, LARGE), strict=True):
+                nodes: dict[bytes, Node | None]
+                nodes, names = listing or ({}, _names(directory, path))
+                for name in names:
+                    child, file = prefix + name, directory + b"/" + name
+                    status = _lstat(file, path)
+                    if self._is_whiteout(file, status):
+                        nodes[child] = None
+                        continue
+                    nodes[child] = node = self._make(file, status, child)
+                    if node.kind is Kind.DIRECTORY:
+                        pending.append(child)
+                    elif node.linked:
+                        links[_key(status)].append(child)
+                yield path, nodes
         self._links[0] = links
         self._is_walked = True
+
+    def _top(self, path: bytes) -> bytes:
+        return self._roots[0] + b"/" + path if path else self._roots[0]
 
     def is_in_top(self, path: bytes) -> bool:
         """Whether what is visible at ``path`` is in the topmost directory."""
@@ -257,22 +270,26 @@ class OverlayTree(Tree):
         return self._links[layer]
 
 
-def candidates(final: OverlayTree, base: Tree) -> Iterator[tuple[bytes, Node | None]]:
+def candidates(final: OverlayTree, base: Tree) -> dict[bytes, Node | None]:
     """Every path where the container may differ from its base, with what the container has there.
 
     Whiteouts say what is gone; where a directory no longer shows what lay below it (opaque, or inside one that is),
     the names that the base has and the container lacks are gone as well (trap 2). A file that was copied up is no
     longer an inode with its other names, which stayed below (trap 12): something became of these too.
     """
-    for path, node in final.walk_top():
-        yield path, node
-        if node is None:
+    found: dict[bytes, Node | None] = {}
+    for directory, nodes in final.walk_top():
+        found.update(nodes)
+        merged, was = final.is_merged(directory), base.node(directory)
+        if was is None or was.kind is not Kind.DIRECTORY:
             continue
-        if node.kind is Kind.DIRECTORY:
-            if not final.is_merged(path) and (below := set(base.names(path))):
-                yield from ((path + b"/" + name, None) for name in below.difference(final.names(path)))
-        elif len(peers := base.peers(path)) > 1:
-            yield from ((peer, final.node(peer)) for peer in peers if not final.is_in_top(peer) and final.node(peer))
+        if not merged:
+            prefix = directory + b"/"
+            found.update((prefix + name, None) for name in {*base.names(directory)}.difference(final.names(directory)))
+        for path, node in nodes.items():
+            if node is not None and node.kind is not Kind.DIRECTORY and len(peers := base.peers(path)) > 1:
+                found.update((peer, now) for peer in peers if not final.is_in_top(peer) and (now := final.node(peer)))
+    return found
 
 
 def _scan(directory: bytes, path: bytes) -> Iterator[tuple[os.DirEntry[bytes], os.stat_result]]:
@@ -281,6 +298,20 @@ def _scan(directory: bytes, path: bytes) -> Iterator[tuple[os.DirEntry[bytes], o
         with os.scandir(directory) as entries:
             for entry in entries:
                 yield entry, entry.stat(follow_symlinks=False)
+    except OSError as error:
+        raise _too_long(path, error) from error
+
+
+def _names(directory: bytes, path: bytes) -> list[bytes]:
+    try:
+        return os.listdir(directory)
+    except OSError as error:
+        raise _too_long(path, error) from error
+
+
+def _lstat(file: bytes, path: bytes) -> os.stat_result:
+    try:
+        return os.lstat(file)
     except OSError as error:
         raise _too_long(path, error) from error
 

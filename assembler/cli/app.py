@@ -60,9 +60,11 @@ login_commands.register(app)
 def _version(wanted: bool) -> None:
     if wanted:
         from assembler.commands.compressor_versions import LIBRARIES
+        from assembler.layer.many_files import in_c
 
         libraries = ", ".join(f"{name} {version}" for name, version in LIBRARIES.items())
-        emit(f"imgasm {__version__}\n{libraries}")
+        way = "C" if in_c is not None else "Python: with a C compiler at its installation, imgasm would be faster"
+        emit(f"imgasm {__version__}\n{libraries}\nsmall files by {way}")
         raise typer.Exit
 
 
@@ -71,7 +73,8 @@ def root(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True,
-                     help="Print the versions of imgasm and of what compresses its layers."),
+                     help="Print the versions of imgasm and of what compresses its layers, and which of two ways "
+                          "small files take."),
     ] = False,
 ) -> None:
     pass

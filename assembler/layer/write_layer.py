@@ -14,17 +14,19 @@ from array import array
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from assembler.errors import ChangesetError
+from assembler.layer.many_files import pack
 from assembler.layer.tar_header import BLOCK, END, header, padding
 from assembler.model.descriptor import Descriptor
 from assembler.model.digest import Digest
 from assembler.model.node import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from assembler.layer.codecs.codec import Compressor
     from assembler.layer.entry import Entry
@@ -36,6 +38,8 @@ LAYER_FORMAT: Final = 1
 CHUNK: Final = 1 << 20
 _AHEAD: Final = 8
 """Chunks that a stage can be behind."""
+_BATCH: Final = 1024
+"""Entries of which plain files are read together."""
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _ZEROS: Final = bytes(BLOCK)
 
@@ -83,13 +87,8 @@ def write_layer(
     chunks = _Chunks((hashing.put, compressing.put, lambda chunk: advance(len(chunk))))
     ends = array("q")
     try:
-        for entry in entries:
-            chunks.add(header(entry))
-            path, node, _, content = entry
-            if content is not None:
-                assert node is not None
-                chunks.add_file(content, node.size, path)
-            ends.append(chunks.total)
+        for some in _batches(entries):
+            chunks.add_entries(some, ends)
         chunks.add(END)
         chunks.flush()
         compressing.end()
@@ -169,7 +168,27 @@ class _Chunks:
             self.add(data[:room])
             self.add(data[room:])
 
-    def add_file(self, content: Content, size: int, path: bytes) -> None:
+    def add_entries(self, entries: tuple[Entry, ...], ends: array[int]) -> None:
+        """``ends`` gets the total after each."""
+        done = 0
+        while done < len(entries):
+            if packed := pack(entries, done, self._view[self._used :]):
+                ends.extend([self.total + end for end in packed])
+                done += len(packed)
+                self._advance(packed[-1])
+                continue
+            self._add_entry(entries[done])
+            ends.append(self.total)
+            done += 1
+
+    def _add_entry(self, entry: Entry) -> None:
+        self.add(header(entry))
+        path, node, _, content = entry
+        if content is not None:
+            assert node is not None
+            self._add_file(content, node.size, path)
+
+    def _add_file(self, content: Content, size: int, path: bytes) -> None:
         file, offset = content
         try:
             descriptor = os.open(file, _READ)
@@ -211,6 +230,12 @@ class _Chunks:
         self.total += amount
         if self._used == CHUNK:
             self.flush()
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
+    rest = iter(entries)
+    while some := tuple(islice(rest, _BATCH)):
+        yield some
 
 
 def _changed(what: str) -> ChangesetError:

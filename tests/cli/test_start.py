@@ -24,6 +24,8 @@ HEAVY = (
     "assembler.engine", "assembler.registry", "assembler.report", "assembler.image", "assembler.layer",
 )  # fmt: skip
 """Of these and of what is in them, a user who asks for help needs nothing."""
+WAYS = {"assembler.layer.many_files", "assembler.layer._many_files"}
+"""They tell which one is taken."""
 
 RECIPES = Path(__file__).parent.parent.parent / "recipes"
 
@@ -44,7 +46,8 @@ def among(modules: set[str], packages: tuple[str, ...]) -> set[str]:
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["build", "--help"], ["push", "-h"]], ids=" ".join)
 def test_help_and_version_import_no_engine_no_network_and_no_report(tmp_path: Path, arguments: list[str]) -> None:
     modules = imported(tmp_path, *arguments)
-    assert among(modules, (*HEAVY, "assembler.recipe", "assembler.changeset", "assembler.source")) == set()
+    heavy = among(modules, (*HEAVY, "assembler.recipe", "assembler.changeset", "assembler.source"))
+    assert heavy <= ({"assembler.layer", *WAYS} if arguments == ["--version"] else set())
 
 
 def test_the_first_help_imports_no_validation_either(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from assembler.layer.write_layer import write_layer
 from assembler.model.digest import Digest
 from assembler.model.node import Content, Kind, Node
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 SIZES = (0, 1, 511, 512, 513, (1 << 20) - 512, 1 << 20, (1 << 20) + 1, 5_000_000)
 
 

@@ -31,7 +31,7 @@ TESTS: Final = (
     "tests/model", "tests/layer", "tests/image", "tests/recipe", "tests/source", "tests/cli",
     "tests/registry/test_trust.py",
 )  # fmt: skip
-THIRD_PARTIES: Final = "docker-registry apache2-utils busybox-static pigz zstd xz-utils skopeo umoci"
+THIRD_PARTIES: Final = "docker-registry apache2-utils busybox-static pigz zstd xz-utils skopeo umoci gcc libc6-dev"
 DEBIANS: Final = ("3.13", "3.14")
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TOOLS: Final = [
@@ -91,7 +91,7 @@ def lowest_versions(directory: Path) -> Path:
 def there(python: str, machine: Machine) -> Run:
     return machine.run("sh", "-euc", f"""
         apt-get update -qq
-        apt-get install -qq -y --no-install-recommends {python}-venv {THIRD_PARTIES} >/dev/null 2>&1
+        apt-get install -qq -y --no-install-recommends {python}-venv {python}-dev {THIRD_PARTIES} >/dev/null 2>&1
         {python} -m venv /opt/python
         /opt/python/bin/pip install --quiet --editable . "$@"
         exec /opt/python/bin/python -m pytest "$0" """ + " ".join(f"'{word}'" for word in TESTS),

@@ -24,6 +24,7 @@ from assembler.engine.overlay_directories import holds_links
 from assembler.layer.compress import compressor
 from assembler.layer.write_layer import write_layer
 from tests.support import applier
+from tests.support.both_ways import only_python
 from tests.support.exports import export
 from tests.support.overlays import OPTIONS, overlay
 from tests.support.rootfs import Fact, Facts, groups, look
@@ -59,6 +60,14 @@ class Scene:
         return Path(tempfile.mkdtemp(prefix=name, dir=self.root))
 
     def overlay(self, mounts: Iterable[bytes] = ()) -> Capture:
+        """The same in C as in Python."""
+        with only_python():
+            expected = self._overlay(mounts)
+        capture = self._overlay(mounts)
+        assert _all_of(capture) == _all_of(expected)
+        return capture
+
+    def _overlay(self, mounts: Iterable[bytes]) -> Capture:
         lowers = [os.fsencode(lower) for lower in self.lowers]
         if holds_links(os.fsencode(self.upper) + b".work"):  # as engine.overlay.locate does
             raise UnreadableOverlay("files with several names were changed")
@@ -180,10 +189,20 @@ def _fast_directory() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
+def _all_of(capture: Capture) -> object:
+    """Two nodes are equal without ``linked``: here it counts."""
+    nodes = {path: node and tuple(node) for path, node in capture.candidates.items()}
+    return nodes, capture.final.findings(), {path: capture.final.peers(path) for path in nodes}
+
+
 def layer_of(entries: Iterable[Entry], threads: int = 1, codec: str = "none") -> bytes:
-    sink = io.BytesIO()
-    write_layer(entries, sink, compressor(codec, threads=threads))
-    return sink.getvalue()
+    """The same bytes by C as by Python."""
+    made, expected, entries = io.BytesIO(), io.BytesIO(), tuple(entries)
+    write_layer(entries, made, compressor(codec, threads=threads))
+    with only_python():
+        write_layer(entries, expected, compressor(codec, threads=threads))
+    assert made.getvalue() == expected.getvalue()
+    return made.getvalue()
 
 
 def members_of(layer: bytes) -> list[bytes]:
