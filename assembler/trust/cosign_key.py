@@ -60,6 +60,7 @@ def decrypted(pem: bytes, password: str) -> bytes:
         key = hashlib.scrypt(
             password.encode(), salt=box.kdf.salt, n=work.N, r=work.r, p=work.p, maxmem=_MOST_MEMORY, dklen=32
         )
-        return SecretBox(key).decrypt(box.ciphertext, box.cipher.nonce)
+        plain: bytes = SecretBox(key).decrypt(box.ciphertext, box.cipher.nonce)
     except (CryptoError, ValidationError, binascii.Error) as error:
         raise ValueError(str(error)) from error
+    return plain
