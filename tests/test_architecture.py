@@ -117,9 +117,13 @@ def _code(path: Path) -> str:
     return ast.unparse(tree)
 
 
+def test_the_reference_is_what_the_code_says() -> None:
+    run("scripts/docs", "--stale")
+
+
 def test_what_is_impossible_is_spelled_in_one_way() -> None:
     """As Docker spells it, where an engine's message is recognized by it, is not ours."""
-    texts = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "recipes").glob("*.toml"), *SOURCES]
+    texts = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "recipes").glob("*.toml"), *SOURCES]
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in texts
