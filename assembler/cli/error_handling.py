@@ -5,6 +5,7 @@ This is imported before anything else, and imports next to nothing itself.
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,6 +32,7 @@ def guarded(command: Callable[[], object]) -> NoReturn:
         status = _told(error)
     standard_streams.give_up()
     signals.default()
+    gc.freeze()  # else Python looks for cycles in all that is loaded before it ends: a tenth of a short command
     sys.exit(status)
 
 

@@ -39,7 +39,9 @@ class Run:
 def measure(command: list[str], watched: Path, environment: Mapping[str, str]) -> Run:
     """Temporary files of ``command`` go to ``watched`` as well, and are counted there."""
     watcher = _Watcher(watched)
-    variables = {**os.environ, **environment, "TMPDIR": str(watched)}
+    # Who installs imgasm has its bytecode, which a developer's shell may forbid to write.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    variables = {**kept, **environment, "TMPDIR": str(watched)}
     log = watched.with_name(watched.name + ".log")
     with log.open("w+b") as output:
         start = time.perf_counter()

@@ -36,13 +36,13 @@ _MEMORY: Final = 120_000_000
 
 def main(arguments: list[str]) -> None:
     wanted = _arguments(arguments)
-    tools = [tool for tool in _TOOLS if shutil.which(tool.split()[0]) or tool == _OURS]
+    tools = [tool for tool in _TOOLS if tool == _OURS or _is_wanted(tool, wanted.only)]
     wanted.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=wanted.work, prefix="push-") as directory:
         place = Path(directory)
         image = make_image_apart(place / "layout", wanted.megabytes, seed=1)
         try:
-            runs = _race(tools, image, place, wanted.rounds)
+            runs = _race(tools, image, place, wanted)
         finally:
             _forget()
     report = _report(runs, image)
@@ -57,31 +57,38 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench push", description="A gzip layer to a registry on loopback.")
     parser.add_argument("--megabytes", type=float, default=512, metavar="SIZE", help="of a layer; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="pushes of each tool; default: %(default)s")
+    parser.add_argument("--tls", action="store_true", help="to a registry that speaks TLS")
+    parser.add_argument("--only", action="append", metavar="WORD", help="peers with this in their name; repeatable")
     parser.add_argument("--work", type=Path, default=Path("/var/tmp/imgasm-bench"), help="default: %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser.parse_args(arguments)
 
 
-def _race(tools: list[str], image: RandomImage, place: Path, rounds: int) -> dict[str, list[Run]]:
+def _is_wanted(tool: str, only: list[str] | None) -> bool:
+    return shutil.which(tool.split()[0]) is not None and (not only or any(word in tool for word in only))
+
+
+def _race(tools: list[str], image: RandomImage, place: Path, wanted: argparse.Namespace) -> dict[str, list[Run]]:
     """Every other round goes backwards, so that nobody always runs after the same one."""
     runs: dict[str, list[Run]] = {tool: [] for tool in tools}
     if "docker push" in tools:
         _load(image)
-    for number in range(rounds):
+    for number in range(wanted.rounds):
         for tool in tools if number % 2 == 0 else reversed(tools):
-            runs[tool].append(_push(tool, image, place / "running"))
-            print(f"{number + 1}/{rounds} {tool}: {runs[tool][-1].process_seconds:.2f} s", file=sys.stderr)
+            runs[tool].append(_push(tool, image, place / "running", tls=wanted.tls))
+            print(f"{number + 1}/{wanted.rounds} {tool}: {runs[tool][-1].process_seconds:.2f} s", file=sys.stderr)
     return runs
 
 
-def _push(tool: str, image: RandomImage, place: Path) -> Run:
+def _push(tool: str, image: RandomImage, place: Path, *, tls: bool) -> Run:
     """To a registry of its own: none of the tools can find or remember anything there."""
     place.mkdir()
     try:
-        with registry(place / "registry") as (host, storage):
+        with registry(place / "registry", tls=tls) as (host, storage):
             name = f"{host}/bench:it"
             os.sync()
-            run = measure(_command(tool, image, name), _new(place / "temporary"), {})
+            command = _command(tool, image, name, place / "registry" if tls else None)
+            run = measure(command, _new(place / "temporary"), {})
             assert not corrupt_blobs(storage)
             tags = stored_tags(storage, "bench")
             assert list(tags) == ["it"] and (tool == "docker push" or tags["it"] == image.digest), (tool, tags)
@@ -90,12 +97,14 @@ def _push(tool: str, image: RandomImage, place: Path) -> Run:
         shutil.rmtree(place)
 
 
-def _command(tool: str, image: RandomImage, name: str) -> list[str]:
+def _command(tool: str, image: RandomImage, name: str, trusted: Path | None) -> list[str]:
+    """``trusted``: a directory with the ca.crt of a registry that speaks TLS. Docker checks none on loopback."""
     if tool == _OURS:
-        return [sys.executable, "-m", "assembler", "push", "-q", str(image.layout), name]
+        transport = ["--tls", "--ca-file", str(trusted / "ca.crt")] if trusted else []
+        return [sys.executable, "-m", "assembler", "push", "-q", *transport, str(image.layout), name]
     if tool == "skopeo copy":
-        return ["skopeo", "copy", "-q", "--insecure-policy", "--dest-tls-verify=false", f"oci:{image.layout}:it",
-                f"docker://{name}"]
+        transport = [f"--dest-cert-dir={trusted}"] if trusted else ["--dest-tls-verify=false"]
+        return ["skopeo", "copy", "-q", "--insecure-policy", *transport, f"oci:{image.layout}:it", f"docker://{name}"]
     subprocess.run(["docker", "tag", _NAME, name], check=True)
     return ["docker", "push", "-q", name]
 
@@ -124,6 +133,7 @@ def _report(runs: dict[str, list[Run]], image: RandomImage) -> dict[str, Any]:
     """Ratios are imgasm's seconds by the peer's, each of one round: below 1 is faster."""
     return {
         "layer": image.layer,
+        "load": os.getloadavg()[0],
         "tools": {
             tool: {
                 "seconds": asdict(Spread.of(run.process_seconds for run in found)),
@@ -148,7 +158,7 @@ def _text(report: dict[str, Any]) -> str:
         ratio = report["ratios"].get(tool)
         rows.append((tool, _spread(found["seconds"]), f"{found['megabytes_per_second']:.0f}",
                      f"{found['memory'] / 1e6:.0f} MB", _spread(ratio) if ratio else ""))
-    return "\n".join([f"a gzip layer of {report['layer'] / 1e6:.0f} MB", *aligned(rows)])
+    return "\n".join([f"a gzip layer of {report['layer'] / 1e6:.0f} MB, load {report['load']:.1f}", *aligned(rows)])
 
 
 def _spread(found: dict[str, float]) -> str:

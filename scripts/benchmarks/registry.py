@@ -15,16 +15,22 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def registry(place: Path) -> Iterator[tuple[str, Path]]:
-    """``host:port``, and the directory of its storage, below ``place``, which is made."""
+def registry(place: Path, *, tls: bool = False) -> Iterator[tuple[str, Path]]:
+    """``host:port``, and the directory of its storage, below ``place``, which is made.
+
+    With ``tls`` its certificate, which is its own authority, is ``place``/ca.crt.
+    """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{listener.getsockname()[1]}"
     place.mkdir()
     config, storage = place / "config.yml", place / "storage"
+    http = f"addr: {host!r}, secret: bench"
+    if tls:
+        http += f", tls: {{certificate: {place / 'ca.crt'}, key: {_certify(place)}}}"
     config.write_text(
         f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {storage}}}}}\nhttp: {{addr: {host!r}, secret: bench}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {storage}}}}}\nhttp: {{{http}}}\n"
     )
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log)
@@ -34,6 +40,15 @@ def registry(place: Path) -> Iterator[tuple[str, Path]]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _certify(place: Path) -> Path:
+    """The key of the certificate that is written to ``place``."""
+    key = place / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc",
+                    "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key,
+                    "-out", place / "ca.crt"], check=True, stderr=subprocess.DEVNULL)  # fmt: skip
+    return key
 
 
 def corrupt_blobs(storage: Path) -> list[str]:

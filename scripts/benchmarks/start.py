@@ -41,7 +41,6 @@ _COMMANDS: Final = {
 
 def main(arguments: list[str]) -> None:
     wanted = _arguments(arguments)
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="imgasm-bench-start-") as directory:
         report = _report(_race(wanted.rounds, Path(directory)))
     if wanted.json:

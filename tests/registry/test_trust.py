@@ -66,6 +66,22 @@ def test_no_release_of_python_asks_more_of_a_certificate_than_docker() -> None:
     assert flags & ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
+@pytest.mark.parametrize(("bundle", "authorities"), [("ca.pem", range(1, 2)), ("none.pem", range(100, 1000))])
+def test_the_systems_authorities_are_trusted_and_mozillas_where_there_are_none(
+    bundle: str, authorities: range, tmp_path: Path
+) -> None:
+    write_authority(tmp_path)
+    (tmp_path / "none.pem").touch()
+    program = ("import ssl; from assembler.model.certificates import system_trust; trust = system_trust(); "
+               "before = trust.cert_store_stats()['x509_ca']; trust.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), "
+               "server_hostname='localhost'); print(before, trust.cert_store_stats()['x509_ca'])")  # fmt: skip
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env={
+        **os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "SSL_CERT_FILE": str(tmp_path / bundle),
+        "SSL_CERT_DIR": str(tmp_path / "no-directory")}).stdout.split()  # fmt: skip
+    assert told[0] == "0"
+    assert int(told[1]) in authorities
+
+
 def test_a_private_authority_without_a_key_identifier_is_trusted(tmp_path: Path) -> None:
     """By --ca-file for a registry, as one of the system's for a source."""
     write_authority(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def test_every_tool_pushes_a_small_layer_and_imgasm_stays_small(tmp_path: Path) 
     assert set(report["ratios"]) == {"skopeo copy", "docker push"}
     assert 20_000_000 < report["tools"]["imgasm push"]["memory"] < 120_000_000
     assert not list((tmp_path / "work").iterdir())
+
+
+@pytest.mark.root
+def test_a_push_over_tls_beside_one_peer(tmp_path: Path) -> None:
+    command = [str(ROOT / "scripts" / "bench"), "push", "--tls", "--only", "skopeo", "--megabytes", "2"]
+    command += ["--rounds", "1", "--work", str(tmp_path / "work"), "--json", str(tmp_path / "report.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False,
+                          env={**os.environ, "IMGASM_BENCH_INSIDE": "1"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads((tmp_path / "report.json").read_text())["ratios"]) == {"skopeo copy"}
 
 
 @pytest.mark.engine
