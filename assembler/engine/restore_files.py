@@ -11,6 +11,7 @@ import shutil
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from assembler.engine.client_process import feed, reading
+from assembler.engine.stay_inside import Inside, staying_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,27 +29,33 @@ def write_changes(pid: int, removed: Iterable[bytes], tar: Readable, times: Mapp
     """Removes the paths ``removed``, then writes what is in ``tar``, and sets the mtimes ``times`` (seconds), all of it
     in the container whose process 1 is ``pid``.
 
-    Nothing else may run there. EngineError where it can't be done.
+    Nothing else may run there. EngineError where it can't be done, or would be done outside of the container.
     """
     root = os.fsencode(f"/proc/{pid}/root")
+    before = Inside(root)
     for path in removed:
+        before.refuse_detour(path)
         _remove(os.path.join(root, path))
     unpack(tar, os.fsdecode(root))
+    after = Inside(root)
     for path in sorted(times, key=len, reverse=True):  # a directory comes after what is in it
+        after.refuse_detour(path)
         os.utime(os.path.join(root, path), (times[path], times[path]), follow_symlinks=False)
 
 
 def pack(directory: Path) -> AbstractContextManager[BinaryIO]:
     """A tar of all that is in ``directory``."""
-    command = ["tar", "--create", "--format=posix", _WHOLE_SECONDS, "--sparse", *_ATTRIBUTES, "--directory",
+    command = ["tar", "--create", "--format=posix", _WHOLE_SECONDS, *_ATTRIBUTES, "--directory",
                str(directory), "."]  # fmt: skip
     return reading(command, f"could not read {directory}")
 
 
 def unpack(tar: Readable, directory: Path | str) -> None:
+    """EngineError for a tar that leads out of ``directory``."""
     command = ["tar", "--extract", "--file=-", "--preserve-permissions", "--same-owner", *_ATTRIBUTES,
                "--directory", str(directory)]  # fmt: skip
-    feed(command, tar, f"could not write the files of a checkpoint to {directory}")
+    inside = staying_inside(tar, os.fsencode(directory))
+    feed(command, inside, f"could not write the files of a checkpoint to {directory}")
 
 
 def _remove(path: bytes) -> None:
