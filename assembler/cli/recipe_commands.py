@@ -43,6 +43,16 @@ class Making:
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Run every step, even if nothing changed since the last build.")
     ] = False
+    cache_from: Annotated[
+        list[str] | None,
+        typer.Option("--cache-from", metavar="PLACE",
+                     help="Start from checkpoints that another machine has put there: a directory, or a repository of "
+                          "a registry. Can be given several times. Who may write there decides what the images hold."),
+    ] = None  # fmt: skip
+    cache_to: Annotated[
+        str | None,
+        typer.Option("--cache-to", metavar="PLACE", help="Put this build's checkpoints there, for --cache-from."),
+    ] = None
     keep_container: KeepContainer = False
     on_failure: OnFailureChoice = None
     capture: Annotated[
@@ -79,6 +89,7 @@ class Making:
 
     def build_options(self, build: str, given: Given) -> BuildOptions:
         from assembler.commands.job import BuildOptions
+        from assembler.commands.shared_checkpoints import shared_place
 
         return BuildOptions(
             engine=self.engine,
@@ -92,6 +103,8 @@ class Making:
             may_refuse=self.allow_refused_modules,
             keep_container=self.keep_container,
             on_failure=fate(self.on_failure, kept=self.keep_container),
+            cache_from=tuple(map(shared_place, self.cache_from or ())),
+            cache_to=shared_place(self.cache_to) if self.cache_to else None,
             build=build,
             given=given,
         )

@@ -110,5 +110,5 @@ def _run(job: Job, bases: Bases, surroundings: Surroundings, secrets: SecretValu
     bases.resolve(job.recipe.base)
     inputs = surroundings.inputs({source: fetched.sha256 for source, fetched in sources.items()})
     writer = BuildWriter(job, bases, surroundings, Layout.create(job.output))
-    with files_of(job, bases, sources, inputs, secrets) as (capture, meter):
-        return writer.write(capture, meter, inputs)
+    with files_of(job, bases, sources, inputs, secrets) as (capture, meter, notes):
+        return writer.write(capture, meter, inputs, notes)

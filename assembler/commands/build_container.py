@@ -38,12 +38,12 @@ def fetched_sources(job: Job) -> Mapping[Source, Fetched]:
 @contextmanager
 def files_of(
     job: Job, bases: Bases, sources: Mapping[Source, Fetched], inputs: Inputs | None, secrets: SecretValues
-) -> Iterator[tuple[Capture, Meter]]:
-    """What the images are made of, and what it cost."""
+) -> Iterator[tuple[Capture, Meter, tuple[str, ...]]]:
+    """What the images are made of, what it cost, and what has to be told of it."""
     recipe, engine, progress, clock = job.recipe, job.engine, job.world.progress, job.world.clock.monotonic
     if engine is None:
         with capture_without_container(recipe, bases, job.output) as capture:
-            yield capture, Meter(Directories(), clock)
+            yield capture, Meter(Directories(), clock), ()
         return
     base = bases.environment(recipe.base, engine)
     if not engine.info.platform.runs(bases.platform):
@@ -63,6 +63,6 @@ def files_of(
         with keeping(run, inputs):
             run.go_on()
             with run.capture(base) as capture:
-                yield capture, run.meter
+                yield capture, run.meter, tuple(checkpoints.notes) if checkpoints else ()
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import TypeAdapter, ValidationError
 
 from assembler.atomic_files import put_directory_in_place
+from assembler.errors import ImageError
 from assembler.locks import attempt, shared, work_directory
 from assembler.model.inputs import Inputs
 from assembler.model.step_usage import Measurements
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES: Final = "files.tar.zst"
-_ABOUT: Final = "checkpoint.json"
+ABOUT: Final = "checkpoint.json"
 _USING: Final = "using"
+
+
+def scratch_file(number: int) -> str:
+    return f"scratch-{number}.tar.zst"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,11 @@ class CheckpointStore:
         self._folder = folder
 
     def has(self, key: str) -> bool:
-        return (self._folder / key / _ABOUT).exists()
+        return (self._folder / key / ABOUT).exists()
 
     def all(self) -> list[Stored]:
         """The one that was used last comes first."""
-        found = (self._read(path.parent) for path in self._folder.glob(f"*/{_ABOUT}"))
+        found = (self._read(path.parent) for path in self._folder.glob(f"*/{ABOUT}"))
         return sorted((one for one in found if one is not None), key=lambda one: -one.used)
 
     @contextmanager
@@ -115,9 +120,20 @@ class CheckpointStore:
 
     def put(self, directory: Path, checkpoint: Checkpoint) -> None:
         """Gives what was written its name, if nobody else was faster."""
-        (directory / _ABOUT).write_bytes(_ADAPTER.dump_json(checkpoint))
+        (directory / ABOUT).write_bytes(_ADAPTER.dump_json(checkpoint))
         (directory / _USING).touch()
         put_directory_in_place(directory, self._folder / checkpoint.key)
+
+    def admit(self, directory: Path, key: str) -> None:
+        """The same for one that was written elsewhere. ImageError if it is not the one of ``key``, or not whole."""
+        try:
+            checkpoint = _ADAPTER.validate_json((directory / ABOUT).read_bytes())
+        except ValidationError as error:
+            raise ImageError("what a checkpoint should be told by is not understood") from error
+        files = {ABOUT, FILES, *(scratch_file(number) for number in range(len(checkpoint.scratch)))}
+        if checkpoint.key != key or {path.name for path in directory.iterdir()} != files:
+            raise ImageError("a checkpoint is not the one that it is called")
+        self.put(directory, checkpoint)
 
     def prune(self, limits: Limits, now: float) -> list[Stored]:
         """Removes what is over the limits, the longest unused first, and is not being read. Returns what it removed."""
@@ -141,7 +157,7 @@ class CheckpointStore:
 
     def _read(self, directory: Path) -> Stored | None:
         try:
-            checkpoint = _ADAPTER.validate_json((directory / _ABOUT).read_bytes())
+            checkpoint = _ADAPTER.validate_json((directory / ABOUT).read_bytes())
             size = sum(path.stat().st_size for path in directory.iterdir())
             return Stored(checkpoint, directory, size, (directory / _USING).stat().st_mtime)
         except (OSError, ValidationError):

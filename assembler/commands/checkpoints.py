@@ -16,8 +16,9 @@ from assembler.atomic_files import naming
 from assembler.changeset.capture import changeset
 from assembler.changeset.path_rules import Patterns
 from assembler.commands.capture_container import capture_in_place
-from assembler.commands.checkpoint_store import FILES, Checkpoint, CheckpointStore, Limits
+from assembler.commands.checkpoint_store import FILES, Checkpoint, CheckpointStore, Limits, scratch_file
 from assembler.commands.find_secrets import SecretSearch
+from assembler.commands.shared_checkpoints import SharedCheckpoints
 from assembler.engine.restore_files import pack, unpack, write_changes
 from assembler.errors import ImgasmError
 from assembler.layer.compress import compressor
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from assembler.model.inputs import Inputs
     from assembler.model.node import Node
     from assembler.model.step_usage import Measurements
+    from assembler.recipe.steps import Step
 
 _RATE: Final = 250e6
 """Bytes a second that are read, compressed at zstd -1 and written: 267e6 on one core, measured."""
@@ -51,32 +53,34 @@ _CHUNK: Final = 1 << 20
 
 
 class Checkpoints:
-    """Those of one build. ``inputs`` is what its steps come from."""
+    """Those of one build. ``inputs`` is what its steps come from, ``notes`` says where there is none, and why."""
 
     def __init__(self, job: Job, inputs: Inputs) -> None:
         self._job = job
         self._inputs = inputs
         self._store = CheckpointStore(job.world.checkpoints)
+        self._shared = SharedCheckpoints(job.world, self._store, list(job.options.cache_from), job.options.cache_to)
         self._spent = 0.0
         self._slowness = 1.0
+        self.notes: list[str] = []
 
     def start(self, session: Session) -> Measurements | None:
         """Gives the fresh container of ``session`` the state of the latest checkpoint that fits; None for none."""
         job = self._job
         now = job.world.clock.wall()
-        if not job.options.uses_checkpoints:
+        if not job.options.uses_checkpoints or isinstance(capture_in_place(session), str):
             return None
         for steps in range(len(job.recipe.steps), 0, -1):
-            if not self._store.has(self._inputs.key(steps)):
+            key = self._inputs.key(steps)
+            if not self._store.has(key) and not self._shared.fetch(key):
                 continue
-            with self._store.reading(self._inputs.key(steps), now) as found:
+            with self._store.reading(key, now) as found:
                 if found is None or self._is_old(found.checkpoint, now):
                     continue
-                if isinstance(capture_in_place(session), str):
-                    return None
                 self._restore(found, session)
                 age = ago(now - found.checkpoint.made)
                 job.world.progress.say(f"starting from the checkpoint after step {found.checkpoint.step}, {age} old")
+                self._shared.offer(found)
                 return found.checkpoint.measured
         self._tell_why()
         return None
@@ -104,29 +108,36 @@ class Checkpoints:
             times = {path.encode("latin-1"): mtime for path, mtime in checkpoint.times.items()}
             write_changes(session.pid, removed, decompress(tar), times)
         for number, path in enumerate(checkpoint.scratch):
-            with (stored.directory / _scratch(number)).open("rb") as tar:
+            with (stored.directory / scratch_file(number)).open("rb") as tar:
                 unpack(decompress(tar), volumes[path])
 
     # -- saving --------------------------------------------------------------------------------------------------------
 
     def after_step(self, run: Run) -> None:
         """Keeps the state after the last step that ended, if that is worth it. A failure to do so is told, no more."""
-        world, step = self._job.world, self._job.recipe.steps[run.done - 1]
-        if step.checkpoint is False or not (step.checkpoint or self._is_worth_it(run)):
+        step, key = self._job.recipe.steps[run.done - 1], self._inputs.key(run.done)
+        if step.checkpoint is False or not (step.checkpoint or self._store.has(key) or self._is_worth_it(run)):
             return
-        if self._store.has(self._inputs.key(run.done)):
-            return
+        if self._store.has(key) or self._keep(run, step):
+            with self._store.reading(key, self._job.world.clock.wall()) as stored:
+                if stored is not None:
+                    self._shared.offer(stored)
+
+    def _keep(self, run: Run, step: Step) -> bool:
+        world = self._job.world
         start = world.clock.monotonic()
         try:
             size = self._save(run)
         except (ImgasmError, OSError) as error:
-            world.progress.warn(f"no checkpoint after step {step.name}: {error}")
-            return
+            self.notes.append(f"no checkpoint after step {step.name}: {error}")
+            world.progress.warn(self.notes[-1])
+            return False
         seconds = world.clock.monotonic() - start
         self._spent += seconds
         self._slowness = max(1.0, seconds / _cost(run))  # the machine may have other work, too
         world.progress.say(f"checkpoint after step {step.name}: {human(size)} in {seconds:.1f} s")
         self._store.prune(Limits(), world.clock.wall())
+        return True
 
     def _is_worth_it(self, run: Run) -> bool:
         usages = run.meter.usages
@@ -144,7 +155,7 @@ class Checkpoints:
             removed, times = self._write_files(captured, directory / FILES)
             volumes = session.scratch_directories()
             for number, volume in enumerate(volumes.values()):
-                with pack(volume) as tar, (directory / _scratch(number)).open("wb") as file:
+                with pack(volume) as tar, (directory / scratch_file(number)).open("wb") as file:
                     _squeeze(tar, file)
             checkpoint = Checkpoint(
                 job.recipe.name, self._inputs, run.done, job.world.clock.wall(), run.meter.measurements,
@@ -192,10 +203,6 @@ def _times(captured: Capture, written: Collection[bytes]) -> Iterator[tuple[byte
 def mismatch(now: Inputs, checkpoint: Checkpoint) -> str | None:
     """The first thing that ``now`` has otherwise, in a sentence; None where the checkpoint fits."""
     return next(now.first(checkpoint.steps).changes(checkpoint.inputs.first(checkpoint.steps)), None)
-
-
-def _scratch(number: int) -> str:
-    return f"scratch-{number}.tar.zst"
 
 
 def _squeeze(tar: BinaryIO, file: BinaryIO) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from assembler.commands.capture_container import Way
     from assembler.engine.client import Engine
     from assembler.model.engines import EngineName
+    from assembler.model.place import Place
     from assembler.model.platform import Platform
     from assembler.places.world import World
     from assembler.recipe.recipe import Recipe
@@ -41,6 +42,8 @@ class BuildOptions:
     ``may_refuse``      builds images although a kernel would refuse their modules
     ``keep_container``  leaves the container in the engine in any case, to be entered and gone on with
     ``on_failure``      what becomes of the container of a build that fails
+    ``cache_from``      layouts and repositories where checkpoints of other machines are, in this order
+    ``cache_to``        one that gets the checkpoints which the build makes or starts from
     ``build``           names this build towards the engine, which must not know another one of that name
     ``given``           where the values of the recipe's variables come from, for those who go on with the build
     """
@@ -56,6 +59,8 @@ class BuildOptions:
     may_refuse: bool = False
     keep_container: bool = False
     on_failure: Literal["keep", "remove"] = "remove"
+    cache_from: tuple[Place, ...] = ()
+    cache_to: Place | None = None
     build: str = field(default_factory=new_build_id)
     given: Given = field(default_factory=Given)
 

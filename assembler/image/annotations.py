@@ -8,6 +8,9 @@ REF_NAME: Final = "org.opencontainers.image.ref.name"
 FULL_NAME: Final = "io.containerd.image.name"
 """The whole reference. Docker, containerd and podman name the image by it."""
 
+TITLE: Final = "org.opencontainers.image.title"
+"""On a layer of an artifact: the name of the file that it is."""
+
 IMGASM: Final = "io.imgasm."
 """What imgasm itself says of an image."""
 

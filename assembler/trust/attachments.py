@@ -27,7 +27,6 @@ SUFFIXES: Final = ("sig", "att", "sbom")
 SIGNATURE_TEXT: Final = "dev.cosignproject.cosign/signature"
 
 EMPTY: Final = b"{}"
-_EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 
 
 def tag_of(digest: Digest, suffix: str) -> str:
@@ -48,7 +47,7 @@ def referrer(subject: Descriptor, empty: Descriptor, bundle: Descriptor, kind: s
     """``kind`` is the predicate type of the statement in ``bundle``; ``empty`` the descriptor of :data:`EMPTY`."""
     return _manifest({
         "artifactType": BUNDLE,
-        "config": replace(empty, media_type=_EMPTY_TYPE).to_json(),
+        "config": replace(empty, media_type=media_types.OCI_EMPTY).to_json(),
         "layers": [bundle.to_json()],
         "subject": Descriptor(subject.media_type, subject.digest, subject.size).to_json(),
         "annotations": {

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.commands.test_build import Cli
 from tests.support import engines
+from tests.support.debian_registry import debian_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,10 +81,22 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def cli(tmp_path: Path, engine: str) -> Cli:
-    cli = Cli(tmp_path)
+    return prepared(tmp_path, engine)
+
+
+@pytest.fixture
+def docker_cli(tmp_path: Path) -> Cli:
+    """Where which engine it is makes no difference."""
+    directory = tmp_path / "here"
+    directory.mkdir()
+    return prepared(directory, "docker")
+
+
+def prepared(directory: Path, engine: str) -> Cli:
+    cli = Cli(directory)
     cli.environment["IMGASM_ENGINE"] = engine
-    (tmp_path / "base.tar").write_bytes(engines.busybox_rootfs(BASE).getvalue())
-    (tmp_path / "sample.toml").write_text(RECIPE)
+    (directory / "base.tar").write_bytes(engines.busybox_rootfs(BASE).getvalue())
+    (directory / "sample.toml").write_text(RECIPE)
     return cli
 
 
@@ -209,3 +224,47 @@ def test_an_interrupted_build_leaves_its_checkpoint(cli: Cli, engine: str) -> No
     edit(cli, "sleep 600;", "cp /scratch/object /opt/app/packed;")
     told = cli("build", "sample.toml").stderr
     assert "starting from the checkpoint after step compile" in told and "[1/2]" not in told
+
+
+@pytest.mark.parametrize("where", ["directory", "registry"])
+def test_another_machine_starts_from_it(docker_cli: Cli, tmp_path: Path, where: str) -> None:
+    with debian_registry(tmp_path / "registry") if where == "registry" else nullcontext() as registry:
+        place = f"{registry.host}/team/cache" if registry else str(tmp_path / "shared")
+        docker_cli("build", "sample.toml", "--cache-from", place, "--cache-to", place, "--output", "here")
+        other = machine(docker_cli, tmp_path / "other")
+        told = other("build", "sample.toml", "--cache-from", place, "--cache-to", place, "--output", "there").stderr
+        assert re.search(rf"^checkpoint of [0-9]+ kB from {place}$", told, re.MULTILINE), told
+        assert "starting from the checkpoint after step compile" in told and "[1/2]" not in told
+        assert f" is in {place}" not in told, "it has it already"
+        assert digests(docker_cli, "here") == digests(other, "there") and len(stored(other)) == 1
+
+
+def test_what_another_machine_gives_is_checked(docker_cli: Cli, tmp_path: Path) -> None:
+    place = tmp_path / "shared"
+    docker_cli("build", "sample.toml", "--cache-to", str(place), "--output", "here")
+    damaged = max((place / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    other = machine(docker_cli, tmp_path / "other")
+    told = other("build", "sample.toml", "--cache-from", str(place), "--output", "there").stderr
+    assert f"no checkpoint from {place}: " in told and "[1/2] compile: " in told
+    nowhere = other("build", "sample.toml", "--cache-to", "127.0.0.1:1/cache:tag", status=2).stderr
+    assert "can't hold checkpoints" in nowhere
+
+    index = json.loads((place / "index.json").read_text())
+    index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"] = "0" * 64
+    (place / "index.json").write_text(json.dumps(index))
+    third = machine(docker_cli, tmp_path / "third")
+    told = third("build", "sample.toml", "--cache-from", str(place), "--output", "there").stderr
+    assert "checkpoint from" not in told and "[1/2] compile: " in told, "that one is called otherwise"
+
+
+def machine(cli: Cli, directory: Path) -> Cli:
+    """Another one that has the same recipe and engine, and nothing in its cache."""
+    directory.mkdir()
+    for name in ("sample.toml", "base.tar"):
+        shutil.copy(cli.directory / name, directory)
+    other = Cli(directory)
+    other.environment["IMGASM_ENGINE"] = cli.environment["IMGASM_ENGINE"]
+    return other

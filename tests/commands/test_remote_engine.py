@@ -69,6 +69,8 @@ def test_a_build_over_tcp_from_another_machine_gives_the_same_layout(name: str, 
     here.mkdir()
     cli = Cli(here)
     recipe = cli.recipe()
+    text = (here / recipe).read_text()
+    (here / recipe).write_text(text.replace('name = "write"', 'name = "write"\ncheckpoint = true'))
     cli("build", recipe, "--engine", "docker")
     (tmp_path / "podman").mkdir()
     with remote_docker() if name == "docker" else remote_podman(tmp_path / "podman") as (found, data):
@@ -85,4 +87,5 @@ def test_a_build_over_tcp_from_another_machine_gives_the_same_layout(name: str, 
     assert not list(there.iterdir())
     record = json.loads(done.stdout)
     assert (record["engine"]["name"], record["engine"]["capture"]) == (name, "exports")
+    assert "no checkpoint after step write: the engine's processes are not this machine's" in record["notes"]
     assert contents(tmp_path / "result") == contents(here / "build/sample")
