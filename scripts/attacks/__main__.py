@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attacks import crowd, disks, kills
+from attacks.actions import ACTIONS
 
 
 def main() -> None:
@@ -45,7 +46,8 @@ def _arguments() -> argparse.Namespace:
         storm.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
         storm.set_defaults(storm=module.storm)
         if name == "kills":
-            storm.add_argument("action", nargs="*", choices=[*kills.ACTIONS, []], help=", ".join(kills.ACTIONS))
+            storm.add_argument("action", nargs="*", choices=[*ACTIONS, []], help=", ".join(ACTIONS))
+            storm.add_argument("--minutes", type=float, metavar="M", help="begin nothing new after so long")
     return parser.parse_args()
 
 

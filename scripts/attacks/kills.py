@@ -2,47 +2,55 @@
 
 A run under strace tells which calls a command makes. Of these one is drawn for each trial, and strace ends the process
 when it comes there again, before the call is made. Programs that it starts (the engines' clients) are let go at once.
-Then whatever lies there is looked at, the command is said once more, as a person would, and has to work; and in the
-end ``imgasm clean`` has to leave nothing.
+Kills come in series: each but the first hits a command that goes on with what the one before left. Then the command is
+said once more, as a person would, and has to make what it makes undisturbed; after some series ``imgasm clean`` has to
+leave nothing. What lies there is looked at after every kill.
 """
 
 from __future__ import annotations
 
 import random
-import shutil
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.registry import corrupt_blobs, registry, stored_tags
+from benchmarks.registry import registry
 
-from attacks.scene import Scene, files_below, mounts_below, torn, traces
+from attacks.actions import ACTIONS, action
+from attacks.scene import Scene, files_below, mounts_below, traces
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
     from pathlib import Path
 
+    from attacks.actions import Action
+    from attacks.scene import Done
+
+COUNT: Final = 1000
 _CALLS: Final = (
     "write", "pwrite64", "writev", "fsync", "fdatasync", "rename", "renameat", "renameat2", "unlink", "unlinkat",
     "mkdir", "mkdirat", "rmdir", "link", "linkat", "symlink", "flock", "chmod", "fchmod", "fchmodat", "ftruncate",
     "fallocate", "copy_file_range", "sendto", "sendmsg", "connect", "clone", "clone3", "vfork", "wait4", "utimensat",
 )  # fmt: skip
-ACTIONS: Final = ("build-docker", "build-podman", "copy", "push", "load")
 _STRACE: Final = ["strace", "-f", "-b", "execve", "-qq"]
-_BATCH: Final = 10
+_SERIES: Final = 4
+"""Kills before the command is said once more and has to end well."""
+_BATCH: Final = 4 * _SERIES
 """Kills after which the leftovers are cleaned up and counted."""
+_KILLED: Final = (-9, 137)
 
 
 @dataclass(slots=True)
 class Tally:
-    """``later``: the command was through before it came to the call again. The rest must stay empty."""
+    """``later``: the command was through before it came to the call again. ``again`` counts the commands that had to
+    end well after kills. The lists must stay empty."""
 
     trials: int = 0
     killed: int = 0
     later: int = 0
+    again: int = 0
     torn: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -52,135 +60,110 @@ class Tally:
         return not (self.torn or self.failed or self.left)
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """``command`` makes ``layout`` or changes what ``check`` looks at; ``prepare`` makes its surroundings fresh."""
-
-    name: str
-    command: list[str]
-    prepare: Callable[[], object]
-    check: Callable[[], list[str]]
-
-
-COUNT: Final = 1000
-
-
 def storm(place: Path, wanted: argparse.Namespace, tallies: dict[str, Tally]) -> None:
     """So many kills in all, in turns over the actions; ``tallies`` are right after each."""
     chance, names = random.Random(wanted.seed), wanted.action or ACTIONS
-    scene = Scene(place)
-    engine = "podman" if "build-podman" in names and "build-docker" not in names else "docker"
-    first = scene.run(scene.imgasm("build", "recipe.toml", "--engine", engine, "--output", "image"))
-    if first.status:
-        sys.exit(f"the build before the first kill ended with {first.status}: {first.told}")
     with registry(place / "registry") as (host, storage):
-        storms = [_Storm(scene, _action(scene, name, host, storage)) for name in names]
+        storms = []
+        for name in names:
+            (place / name).mkdir()
+            storms.append(_Storm(action(Scene(place / name), name, host, storage)))
         tallies |= {storm.action.name: storm.tally for storm in storms}
-        left, begin = wanted.count, time.monotonic()
-        while left > 0:
-            for one in storms:
-                one.batch(min(_BATCH, -(-wanted.count // len(names)) - one.tally.trials), chance)
-            left = wanted.count - sum(one.tally.trials for one in storms)
-            print(f"{wanted.count - left} in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
-
-
-def _action(scene: Scene, name: str, host: str, storage: Path) -> Action:
-    verb, _, engine = name.partition("-")
-    output = scene.place / "out"
-
-    def fresh() -> None:
-        shutil.rmtree(output, ignore_errors=True)
-
-    if verb == "build":
-        command = ["build", "recipe.toml", "--engine", engine, "--output", "out", "--no-cache", "-q"]
-        return Action(name, command, fresh, lambda: torn(output) + _torn_bases(scene))
-    if verb == "copy":
-        return Action(name, ["copy", "oci:image:chaos", "oci:out:copied", "-q"], fresh, lambda: torn(output))
-    if verb == "push":
-        def empty() -> None:
-            shutil.rmtree(storage, ignore_errors=True)
-
-        command = ["push", "image", f"{host}/chaos:1", "--image", "chaos", "-q"]
-        return Action(name, command, empty, lambda: _torn_registry(storage))
-    return Action(name, ["load", "image", "--image", "chaos", "--engine", "docker", "-q"], lambda: None, list)
-
-
-def _torn_bases(scene: Scene) -> list[str]:
-    return [fault for base in scene.place.glob("cache/bases/*/") for fault in torn(base)]
-
-
-def _torn_registry(storage: Path) -> list[str]:
-    """A tag must not stand before all that it needs."""
-    if not (storage / "docker/registry/v2/repositories/chaos/_manifests/tags").exists():
-        return []
-    tags = stored_tags(storage, "chaos")
-    blobs = {path.parent.name for path in storage.glob("docker/registry/v2/blobs/sha256/*/*/data")}
-    return corrupt_blobs(storage) + [f"tag {tag}" for tag, digest in tags.items() if digest[7:] not in blobs]
+        begin = time.monotonic()
+        while left := wanted.count - sum(one.tally.trials for one in storms):
+            if wanted.minutes is not None and time.monotonic() - begin > 60 * wanted.minutes:
+                break
+            one = min(storms, key=lambda one: one.tally.trials)
+            one.batch(min(_BATCH, left, -(-wanted.count // len(names)) - one.tally.trials), chance)
+            print(f"{one.action.name}: {one.tally.trials}; in all {wanted.count - left} and more in "
+                  f"{time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
 
 
 class _Storm:
     """Kills of one action, and what became of them."""
 
-    def __init__(self, scene: Scene, action: Action) -> None:
-        self.scene, self.action, self.tally = scene, action, Tally()
+    def __init__(self, action: Action) -> None:
+        self.action, self.tally = action, Tally()
         action.prepare()
-        self._calls = _calls(scene, action)
-        self._clean = _leftovers(scene)
+        self._calls = self._trace()
+        self._made = action.made()
+        self._sweep()
+        self._clean = self._files()  # what is there for good
 
     def batch(self, count: int, chance: random.Random) -> None:
-        for _ in range(count):
-            self._kill(*chance.choice(self._calls))
-        self.tally.left += _swept(self.scene, self.action, self._clean)
+        left = count
+        while left:
+            left -= self._series(min(_SERIES, left), chance)
+        self.tally.left += self._sweep() or self._found()
 
-    def _kill(self, call: str, index: int) -> None:
-        scene, action, tally = self.scene, self.action, self.tally
+    def _series(self, most: int, chance: random.Random) -> int:
+        """How many kills were tried, one after another, before the command had to end well."""
+        action, tally = self.action, self.tally
         action.prepare()
+        tried, moments = 0, ""
+        while tried < most:
+            tried += 1
+            call, index = chance.choice(self._calls)
+            moments += f", {call} {index}"
+            done = self._kill(call, index)
+            tally.trials += 1
+            tally.killed += done.status in _KILLED
+            tally.torn += [f"{action.name} at{moments[1:]}: {fault}" for fault in action.check()]
+            if done.status not in _KILLED:
+                tally.later += self._has_ended(done, moments)
+                return tried
+        self._has_ended(action.run(), f"{moments}, said again")
+        tally.again += 1
+        tally.torn += [f"{action.name} at{moments[1:]}, said again: {fault}" for fault in action.check()]
+        return tried
+
+    def _has_ended(self, done: Done, moments: str) -> bool:
+        """Whether that is how the command should end; else it is noted."""
+        action, made = self.action, self.action.made()
+        well = done.status == 0 or (action.is_once and done.status in (2, 5))
+        if well and made == self._made:
+            return True
+        what = f"status {done.status}: {done.told[-300:]}" if not well else f"made {made} instead of {self._made}"
+        self.tally.failed.append(f"{action.name} at{moments[1:]}: {what}")
+        return False
+
+    def _kill(self, call: str, index: int) -> Done:
         kill = ["-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={index}"]
-        done = scene.run([*_STRACE, *kill, *scene.imgasm(*action.command)])
-        tally.trials += 1
-        tally.killed += done.status in (-9, 137)
-        tally.later += done.status == 0
-        where = f"{action.name} at {call} {index}"
-        if done.status not in (0, -9, 137):
-            tally.failed.append(f"{where}: status {done.status}: {done.told[-300:]}")
-        tally.torn += [f"{where}: {fault}" for fault in action.check()]
-        again = scene.run(scene.imgasm(*action.command))
-        if again.status:
-            tally.failed.append(f"{where}: said again, status {again.status}: {again.told[-300:]}")
-        tally.torn += [f"{where}, said again: {fault}" for fault in action.check()]
+        return self.action.run(*_STRACE, *kill)
 
-
-def _calls(scene: Scene, action: Action) -> list[tuple[str, int]]:
-    """Every call that the command makes, with its number among the calls of that name in its thread."""
-    log = scene.place / "calls"
-    told = scene.run([*_STRACE, "-o", str(log), "-e", f"trace={','.join(_CALLS)}", *scene.imgasm(*action.command)])
-    if told.status:
-        sys.exit(f"{action.name} under strace ended with {told.status}: {told.told}")
-    counts: Counter[tuple[str, str]] = Counter()
-    calls = []
-    for line in log.read_text(errors="replace").splitlines():
-        thread, _, rest = line.partition(" ")
-        name = rest.strip().partition("(")[0]
-        if name in _CALLS:
-            counts[thread, name] += 1
-            calls.append((name, counts[thread, name]))
-    return calls
-
-
-def _leftovers(scene: Scene) -> set[str]:
-    """Once something was built and cleaned up: what then is there is there for good."""
-    scene.run(scene.imgasm("clean", "--engine", "docker"))
-    return set(files_below(scene.place / "cache"))
-
-
-def _swept(scene: Scene, action: Action, clean: set[str]) -> list[str]:
-    """What ``imgasm clean`` leaves: files, containers, volumes, mounts."""
-    engine = action.name.partition("-")[2] or "docker"
-    for arguments in (["clean", "--engine", engine], ["clean", "out"]):
-        if arguments[1] == "out" and not (scene.place / "out").exists():
-            continue
-        done = scene.run(scene.imgasm(*arguments))
+    def _trace(self) -> list[tuple[str, int]]:
+        """Every call that the command makes, with its number among the calls of that name in its thread."""
+        log = self.action.scene.place / "calls"
+        done = self.action.run(*_STRACE, "-o", str(log), "-e", f"trace={','.join(_CALLS)}")
         if done.status:
-            return [f"{' '.join(arguments)} ended with {done.status}: {done.told[-300:]}"]
-    incoming = [str(path) for path in (scene.place / "out").rglob(".incoming-*")]
-    return [*incoming, *traces(engine), *mounts_below(scene.place), *set(files_below(scene.place / "cache")) - clean]
+            sys.exit(f"{self.action.name} under strace ended with {done.status}: {done.told}")
+        counts: Counter[tuple[str, str]] = Counter()
+        calls = []
+        for line in log.read_text(errors="replace").splitlines():
+            thread, _, rest = line.partition(" ")
+            name = rest.strip().partition("(")[0]
+            if name in _CALLS:
+                counts[thread, name] += 1
+                calls.append((name, counts[thread, name]))
+        return calls
+
+    def _sweep(self) -> list[str]:
+        """``imgasm clean``, as a person says it, or why it failed."""
+        scene = self.action.scene
+        kept = ["--kept"] if self.action.is_once else []
+        for arguments in (["clean", "--engine", self.action.engine, *kept], ["clean", "out"]):
+            if arguments[1] == "out" and not (scene.place / "out").exists():
+                continue
+            done = scene.run(scene.imgasm(*arguments))
+            if done.status:
+                return [f"{' '.join(arguments)} ended with {done.status}: {done.told[-300:]}"]
+        return []
+
+    def _found(self) -> list[str]:
+        """Files, containers, volumes, mounts that are there nevertheless."""
+        place = self.action.scene.place
+        incoming = [str(path) for path in (place / "out").rglob(".incoming-*")]
+        return [*incoming, *traces(self.action.engine), *mounts_below(place), *sorted(self._files() - self._clean)]
+
+    def _files(self) -> set[str]:
+        return set(files_below(self.action.scene.place / "cache"))

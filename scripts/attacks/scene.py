@@ -26,7 +26,10 @@ network = "none"
 scratch = ["/scratch"]
 [[step]]
 name = "write"
-run = "head -c 300000 /dev/urandom >/scratch/elsewhere; head -c 400000 /dev/zero | sha256sum >/opt/sum; rm -r /opt/old"
+run = "head -c 300000 /dev/urandom >/scratch/elsewhere; head -c 400000 /dev/zero | sha256sum >/opt/sum"
+[[step]]
+name = "remove"
+run = "rm -rf /opt/old"
 [[image]]
 name = "chaos"
 compression = "gzip"
