@@ -60,5 +60,5 @@ def connect(
         cookies=refuse_cookies(),
         transport=transport,
     ) as http:
-        wire = Wire(http, origin, credential, settings.clock, warn)
+        wire = Wire(http, origin, credential, settings, warn)
         yield RegistryClient(registry, wire, Patience(settings.clock, settings.retry, warn), warn)

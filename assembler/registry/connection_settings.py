@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import UsageError
 from assembler.model.certificates import system_trust
+from assembler.model.pace import Pace
 from assembler.registry.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -61,10 +62,12 @@ class Tls:
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
     """``plain_http`` None: plain HTTP for loopback hosts only.
-    ``use_proxies``: those that the environment names, but never for loopback hosts."""
+    ``use_proxies``: those that the environment names, but never for loopback hosts.
+    ``pace``: how slow a registry may be."""
 
     clock: Clock
     tls: Tls = field(default_factory=Tls)
     plain_http: bool | None = None
     use_proxies: bool = True
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    pace: Pace = field(default_factory=Pace)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from assembler.deadline import WatchedSockets
 from assembler.errors import RegistryError
-from assembler.model.pace import TooSlow, paced
+from assembler.model.pace import Pace, TooSlow, paced
 from assembler.registry.auth import Authenticator
 from assembler.registry.location import follow
 from assembler.registry.origin import Origin
@@ -27,8 +28,9 @@ from assembler.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from assembler.deadline import Deadline
+    from assembler.registry.connection_settings import ConnectionSettings
     from assembler.registry.credentials import Credential
-    from assembler.registry.retry import Clock
 
 _HOPS: Final = 5
 _LARGE: Final = 100 * 1000 * 1000
@@ -38,9 +40,8 @@ _TOKEN_REPLY_CAP: Final = 1024 * 1024
 _USER_AGENT: Final = f"imgasm/{__version__}"
 # A registry on object storage hashes gigabytes at commit and says nothing meanwhile; httpx would wait 5 s.
 _TIMEOUT: Final = httpx.Timeout(connect=30, read=120, write=120, pool=None)
-_WHOLE_ANSWER: Final = 300.0
-"""Seconds, for an answer that is read into memory."""
-_TIMEOUT_AFTER_BODY: Final = httpx.Timeout(connect=30, read=600, write=120, pool=None)
+_COMMIT: Final = 600.0
+_TIMEOUT_AFTER_BODY: Final = httpx.Timeout(connect=30, read=_COMMIT, write=120, pool=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,16 @@ class Wire:
     """Thread-safe. ``warn`` takes a sentence that a user should see."""
 
     def __init__(
-        self, http: httpx.Client, origin: Origin, credential: Credential, clock: Clock, warn: Callable[[str], None]
-    ) -> None:
+        self, http: httpx.Client, origin: Origin, credential: Credential, settings: ConnectionSettings,
+        warn: Callable[[str], None],
+    ) -> None:  # fmt: skip
         self.origin = origin
         self._http = http
-        self._clock = clock
+        self._clock = settings.clock
+        self._pace = settings.pace
+        self._sockets = WatchedSockets()
         self._warn = warn
-        self._auth = Authenticator(origin, credential, clock, self._ask_token_server, warn)
+        self._auth = Authenticator(origin, credential, settings.clock, self._ask_token_server, warn)
         self._reached = False
 
     @property
@@ -144,34 +148,38 @@ class Wire:
 
     def _send_once(self, call: Call, url: httpx.URL, authorization: str | None) -> httpx.Response:
         has_file = isinstance(call.body, Body)
-        request = httpx.Request(
-            call.method,
-            url,
-            headers=_headers(call, url, authorization),
-            stream=call.body if isinstance(call.body, Body) else httpx.ByteStream(call.body or b""),
-            extensions={"timeout": (_TIMEOUT_AFTER_BODY if has_file else _TIMEOUT).as_dict()},
-        )
-        try:
-            response = self._http.send(request, stream=True, follow_redirects=False)
-        except httpx.TransportError as error:
-            raise self._unreachable(url, call.method, error) from error
+        timeout = _TIMEOUT_AFTER_BODY if has_file else _TIMEOUT
+        with self._sockets.within(self._pace.whole) as deadline:
+            request = httpx.Request(
+                call.method,
+                url,
+                headers=_headers(call, url, authorization),
+                stream=_Watched(call.body, deadline, self._pace) if isinstance(call.body, Body)
+                else httpx.ByteStream(call.body or b""),
+                extensions={"timeout": timeout.as_dict(), "trace": self._sockets.trace},
+            )  # fmt: skip
+            try:
+                response = self._http.send(request, stream=True, follow_redirects=False)
+            except httpx.TransportError as error:
+                if deadline.is_over:
+                    raise _too_slow(url, f"{call.method} got no answer in time") from error
+                raise self._unreachable(url, call.method, error) from error
         self._reached = True
         return response
 
     def pieces(self, response: httpx.Response, most: float | None = None) -> Iterator[bytes]:
         """An answer's body as it comes. Unreachable where it drips, or takes longer than ``most`` seconds."""
         try:
-            yield from paced(response.iter_raw(), self._clock.monotonic, most)
+            yield from paced(response.iter_raw(), self._clock.monotonic, self._pace, most)
         except TooSlow as error:
-            raise Unreachable(f"{redact(response.url)} is too slow: {error}", temporary=False,
-                              hint="Check the network, and whether a proxy in between holds back.") from error
+            raise _too_slow(response.url, str(error)) from error
 
     def read(self, method: str, response: httpx.Response, cap: int) -> Reply:
         """Reads at most ``cap`` bytes; more of a good answer is an error, more of a bad one is cut off (CVE-2020-1702).
         """
         cap = cap if response.is_success else ERROR_BODY_CAP
         body = bytearray()
-        for piece in self.pieces(response, _WHOLE_ANSWER):
+        for piece in self.pieces(response, self._pace.whole):
             body += piece
             if len(body) > cap:
                 if response.is_success:
@@ -207,6 +215,26 @@ class Wire:
 
     def _unreachable(self, url: httpx.URL, method: str, error: httpx.TransportError) -> Unreachable:
         return explain(error, f"{method} {redact(url)}", url.host, reached=self._reached)
+
+
+class _Watched(httpx.SyncByteStream):
+    """A body whose every piece must be taken in the time that the slowest server may need for it."""
+
+    def __init__(self, body: Body, deadline: Deadline, pace: Pace) -> None:
+        self._body, self._deadline, self._pace = body, deadline, pace
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._deadline.put_off(None)  # while the body's own source is waited for
+        for piece in self._body:
+            self._deadline.put_off(self._pace.longest(len(piece)))
+            yield piece
+            self._deadline.put_off(None)
+        self._deadline.put_off(_COMMIT + self._pace.whole)
+
+
+def _too_slow(url: httpx.URL, what: str) -> Unreachable:
+    return Unreachable(f"{redact(url)} is too slow: {what}", temporary=False,
+                       hint="Check the network, and whether a proxy in between holds back.")
 
 
 def refuse_cookies() -> CookieJar:

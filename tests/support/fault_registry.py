@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,13 +28,15 @@ Headers = dict[str, str]
 
 @dataclass
 class Answer:
-    """A reply instead of the right one. ``early``: before the body was read, and then the connection is closed."""
+    """A reply instead of the right one. ``early``: before the body was read, and then the connection is closed.
+    ``raw``: all bytes of it as they are, to a connection that ends when they do."""
 
     status: int
     code: str = ""
     headers: Headers = field(default_factory=dict)
     body: bytes | None = None
     early: bool = False
+    raw: Callable[[], Iterable[bytes]] | None = None
 
     @property
     def content(self) -> bytes:
@@ -90,6 +92,8 @@ class Faults:
     content_type: str | None = None
     referrers_page: int | None = None
     """It lists what refers to a manifest, so many on a page (OCI 1.1); else it knows no such list."""
+    sips: bool = False
+    """Bodies are read byte by byte, a hundred in a second."""
 
 
 @dataclass
@@ -120,6 +124,7 @@ class FaultRegistry:
         self.seen: list[Seen] = []
         self.numbers = itertools.count()
         self.lock = threading.RLock()
+        self.closed = threading.Event()
         self.origin = ""
 
     @property
@@ -168,6 +173,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(scripted.status, scripted.headers | {"Connection": "close"}, scripted.content)
             self._linger()
             return
+        if scripted is not None and scripted.raw is not None:
+            self._body()
+            self.close_connection = True
+            for piece in scripted.raw():
+                self.wfile.write(piece)
+            return
         if scripted is not None:
             self._body()
             self._reply(scripted.status, scripted.headers, scripted.content)
@@ -210,6 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self, into: bytearray | None = None, cut: int | None = None) -> None:
         while self.left and not self.close_connection:
             want = min(self.left, 65536 if cut is None else min(65536, cut))
+            if self.registry.faults.sips:
+                want = 0 if self.registry.closed.wait(0.01) else 1
             if want == 0:
                 raise _Cut
             piece = self.rfile.read(want)
@@ -510,5 +523,6 @@ def fault_registry() -> Iterator[FaultRegistry]:
         try:
             yield registry
         finally:
+            registry.closed.set()
             server.shutdown()
             thread.join()
