@@ -11,6 +11,7 @@ import httpx
 
 from assembler.errors import RegistryError
 from assembler.image.manifests import RawManifest
+from assembler.image.strict_json import MANIFEST_CAP
 from assembler.model import media_types
 from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.registry.pull import find_manifest
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _UNKNOWN_TO: Final = frozenset({400, 403, 404, 405, 406, 501})
 """What registries without this list answer (404 by the spec)."""
 _MOST_PAGES: Final = 100
+_MOST_BYTES: Final = 2 * MANIFEST_CAP
+"""Of all pages together: they are kept in memory."""
 
 
 def referrers(repository: Repository, subject: Digest) -> list[Descriptor]:
@@ -70,8 +73,11 @@ def _from_registry(repository: Repository, subject: Digest) -> list[Descriptor] 
 
 
 def _pages(repository: Repository, subject: Digest) -> Iterator[RawManifest]:
-    reply = repository.get_referrers(subject)
+    reply, amount = repository.get_referrers(subject), 0
     for _ in range(_MOST_PAGES):
+        amount += len(reply.body)
+        if amount > _MOST_BYTES:
+            raise RegistryError(f"{repository.name} lists more than {_MOST_BYTES} bytes of referrers of {subject}")
         yield RawManifest(Descriptor.of(media_types.OCI_INDEX, reply.body), reply.body)
         following = httpx.Response(200, headers=reply.headers).links.get("next", {}).get("url")
         if following is None:

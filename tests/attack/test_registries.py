@@ -45,7 +45,7 @@ SECRET: Final = base64.b64encode(b"ann:pw").decode()
 LARGE: Final = 16 << 20
 """More than the sockets' buffers on both sides."""
 
-AGAIN: Final = 60
+AGAIN: Final = 120
 """So often a reply is given: more often than anybody asks."""
 
 
@@ -148,6 +148,13 @@ def faults(**values: Any) -> Callable[[Scene], None]:
 
 def served(media_type: str, **keys: Any) -> Callable[[Scene], None]:
     return lambda scene: scene.serve(scene.manifest | keys, media_type)
+
+
+def listed(scene: Scene, link: str, filler: int = 0) -> None:
+    """Pages of referrers, each of which names ``link`` as the next one."""
+    page = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [], "annotations": {"a": "x" * filler}}
+    scene.say("get_referrers", Answer(200, headers={"Content-Type": media_types.OCI_INDEX, "Link": link},
+                                      body=json.dumps(page).encode()))
 
 
 def elsewhere_asks(scene: Scene) -> None:
@@ -267,6 +274,11 @@ PULLS: dict[str, Hostile] = {
     "CVE-2020-15157 a layer's urls lead to a cloud's metadata": Hostile(
         layer_elsewhere(f"http://{LINK_LOCAL}/latest", "file:///etc/passwd"), None),
     "kind: redirects in a circle": Hostile(sent_to("get_manifest", "#again", 302), "more than 5 times"),
+    "kind: pages in a circle": Hostile(lambda scene: listed(scene, '<?again>; rel="next"'), "more than 100 pages"),
+    "kind: pages that are large, in a circle": Hostile(
+        lambda scene: listed(scene, '<?again>; rel="next"', 3_000_000), "bytes of referrers"),
+    "kind: the next page is in a cloud": Hostile(
+        lambda scene: listed(scene, f'<http://{LINK_LOCAL}/>; rel="next"'), "link-local"),
     "kind: a redirect to a cloud's metadata": Hostile(sent_to("get_manifest", f"http://{LINK_LOCAL}/latest"),
                                                       "link-local"),
     "kind: a redirect to a file": Hostile(sent_to("get_manifest", "file:///etc/passwd"), "neither http nor https"),
