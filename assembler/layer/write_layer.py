@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from assembler.layer.entry import Entry
     from assembler.model.node import Content
 
-LAYER_FORMAT: Final = 1
+LAYER_FORMAT: Final = 2
 """Another number when the same tree and settings make other bytes: what stands from before is something else then."""
 
 CHUNK: Final = 1 << 20
