@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assembler.cli import budget_options, shared_options
+from assembler.cli import shared_options
 from assembler.cli.last_build import last_build
 from assembler.cli.option_groups import takes_groups
 from assembler.cli.output import emit, emit_json
+from assembler.cli.push_options import Pushing
 from assembler.cli.registry_options import RegistryOptions
 from assembler.cli.shared_options import ImageChoice, Printing
-from assembler.cli.signing_options import SignOption, Trusting, read_private_key
+from assembler.cli.signing_options import Trusting, read_private_key
 from assembler.cli.terminal import Terminal
 from assembler.errors import UsageError
 from assembler.model.size import human
@@ -25,47 +26,6 @@ if TYPE_CHECKING:
     from assembler.commands.push import Pushed
     from assembler.commands.verify import Verified
     from assembler.layer.findings import Finding
-
-
-@dataclass(frozen=True)
-class Pushing:
-    """What goes into the registry, and how."""
-
-    mount_from: Annotated[
-        list[str] | None,
-        typer.Option(metavar="REPOSITORY", help="A repository of the same registry that may have blobs to mount."),
-    ] = None
-    tag: Annotated[
-        list[str] | None,
-        typer.Option("--tag", metavar="TAG",
-                     help="Another tag for the image, beside the one in its reference. Can be repeated."),
-    ] = None  # fmt: skip
-    index: Annotated[
-        str | None,
-        typer.Option(metavar="REFERENCE", help="Push all images into one repository, with an index of this name."),
-    ] = None
-    compression: Annotated[
-        shared_options.CodecName | None,
-        typer.Option(help="Convert local layers while pushing. The layout is not changed."),
-    ] = None
-    docker: Annotated[
-        bool, typer.Option("--docker", help="Push Docker's own manifest (v2, schema 2) with gzip layers.")
-    ] = False
-    copy_base_layers: shared_options.CopyBaseLayers = False
-    sign: SignOption = None
-    over_budget: Annotated[
-        bool, typer.Option("--over-budget", help="Push even if the build is over a budget.")
-    ] = False
-    chunk_size: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Send blobs in chunks of this size (16MB). By default each is sent whole."),
-    ] = None
-
-    def piece(self) -> int | None:
-        size = budget_options.parse("--chunk-size", self.chunk_size)
-        if size is not None and size < 1:
-            raise UsageError("--chunk-size must be at least one byte")
-        return size
 
 
 @dataclass(frozen=True)
@@ -150,7 +110,7 @@ def push(
     wanted = Wanted(
         destination, build.image, tuple(pushing.tag or ()), pushing.index,
         pushing.compression and pushing.compression.value, pushing.docker, pushing.copy_base_layers,
-        read_private_key(pushing.sign) if pushing.sign else None,
+        read_private_key(pushing.sign) if pushing.sign else None, pushing.provenance, pushing.attest_in_index,
     )  # fmt: skip
     settings = PushOptions(tuple(pushing.mount_from or ()), pushing.piece(), _journal(place.directory))
     pushed = push(place, wanted, connection.world(terminal), settings)

@@ -102,6 +102,13 @@ class Bases:
         self._platform = self.target.check(Platform.of_config(config), base.image or _said(base))
         return config
 
+    def identity(self, base: Base) -> Digest:
+        """What :meth:`resolve` gave: its config's digest, which is also what an engine knows an image by."""
+        if base.image is not None and self._engine is not None:
+            return Digest.parse(self.environment(base, self._engine))
+        below = self.whole(base).image if base.image is not None else self._prepare(base)[1]
+        return below.config_descriptor.digest
+
     def environment(self, base: Base, engine: Engine) -> str:
         """The engine's id of the image that the container is started from."""
         if self._environment is None:

@@ -108,7 +108,8 @@ def _run(job: Job, bases: Bases, surroundings: Surroundings, secrets: SecretValu
         check_disk_space(job.engine, job.output, job.recipe, job.world.progress)
     sources = fetched_sources(job)
     bases.resolve(job.recipe.base)
-    inputs = surroundings.inputs({source: fetched.sha256 for source, fetched in sources.items()})
-    writer = BuildWriter(job, bases, surroundings, Layout.create(job.output))
+    known = {source: fetched.sha256 for source, fetched in sources.items()}
+    inputs = surroundings.inputs(known)
+    writer = BuildWriter(job, bases, surroundings, Layout.create(job.output), known)
     with files_of(job, bases, sources, inputs, secrets) as (capture, meter, notes):
         return writer.write(capture, meter, inputs, notes)

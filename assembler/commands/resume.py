@@ -68,7 +68,8 @@ def resume(kept: KeptBuild, recipe: Recipe, world: World, going: Going) -> Build
 def _go_on(kept: KeptBuild, job: Job, bases: Bases, secrets: SecretValues, going: Going) -> BuildRecord:
     surroundings = Surroundings(job.recipe, bases, job.options.way)
     bases.resolve(job.recipe.base)
-    inputs = surroundings.inputs(known_sources(job))
+    sources = known_sources(job)
+    inputs = surroundings.inputs(sources)
     if inputs is not None:
         _refuse_edits(kept, inputs)
     assert job.engine is not None
@@ -76,7 +77,7 @@ def _go_on(kept: KeptBuild, job: Job, bases: Bases, secrets: SecretValues, going
     if going.assemble and kept.done < len(job.recipe.steps):
         raise UsageError(f"step {job.recipe.steps[kept.done].name} has not been done in {kept.container}",
                          hint="imgasm resume does the steps that are left.")
-    writer = BuildWriter(job, bases, surroundings, Layout.create(job.output))
+    writer = BuildWriter(job, bases, surroundings, Layout.create(job.output), sources)
     with _run_again(kept, job, bases, secrets) as run, keeping(run, inputs):
         run.go_on()
         with run.capture(base) as capture:

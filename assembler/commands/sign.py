@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from assembler.model.descriptor import Descriptor
+from assembler.model.descriptor import Descriptor, canonical_json
 from assembler.model.place import Place, Store
 from assembler.model.reference import Reference
 from assembler.places.attachments import attaching
 from assembler.places.open import open_place
-from assembler.trust.attachments import SIGNATURE_TEXT
+from assembler.trust.attachments import PREDICATE_TYPE, SIGNATURE_TEXT
 from assembler.trust.statement import (
+    ENVELOPE,
+    PROVENANCE,
     SIGNATURE,
     SIMPLE_SIGNING,
     bundle,
@@ -24,6 +26,7 @@ from assembler.trust.statement import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from assembler.commands.attest_in_index import Predicates
     from assembler.image.manifests import RawManifest
     from assembler.model.digest import Digest
     from assembler.places.attachments import Attacher
@@ -56,14 +59,21 @@ def sign(target: Reference, key: PrivateKey, world: World) -> list[SignedManifes
         return [sign_manifest(one, [name], key, attacher) for one in signable(found.one())]
 
 
-def sign_shipment(shipment: Shipment, key: PrivateKey, world: World) -> None:
-    """Signs what is about to be sent, under every tag that will lead to it: its own, and those of the indexes above."""
+def sign_shipment(shipment: Shipment, predicates: Predicates, key: PrivateKey, world: World) -> None:
+    """Signs what is about to be sent, under every tag that will lead to it: its own, and those of the indexes above.
+
+    ``predicates`` says how some of its images were built, which is attested.
+    """
     index = [] if shipment.index is None else [shipment.index]
     with attaching(shipment.target, world) as attacher:
         for held in shipment.images:
             for manifest in signable(held):
                 above = (manifest.descriptor.digest, held.digest, *(one.descriptor.digest for one in index))
-                sign_manifest(manifest, _names(shipment, above), key, attacher)
+                signed = sign_manifest(manifest, _names(shipment, above), key, attacher)
+                if (predicate := predicates.get(signed.digest)) is not None:
+                    names = [str(reference) for reference in signed.references]
+                    stated = statement(signed.digest, names, PROVENANCE, predicate)
+                    attest(manifest.descriptor, stated, PROVENANCE, key, attacher)
         for manifest in index:
             sign_manifest(manifest, _names(shipment, [manifest.descriptor.digest]), key, attacher)
 
@@ -90,6 +100,14 @@ def sign_manifest(
     stated = statement(subject.digest, [str(reference) for reference in references], SIGNATURE, {})
     attacher.add_bundle(subject, bundle(envelope(stated, key), key.public), SIGNATURE)
     return SignedManifest(subject.digest, tuple(references))
+
+
+def attest(subject: Descriptor, stated: bytes, kind: str, key: PrivateKey, attacher: Attacher) -> None:
+    """Signs the in-toto statement ``stated`` of the predicate type ``kind``, in both shapes as well."""
+    signed = envelope(stated, key)
+    layer = attacher.store.put_bytes(ENVELOPE, canonical_json(signed))
+    attacher.add_layer(subject.digest, "att", replace(layer, annotations={SIGNATURE_TEXT: "", PREDICATE_TYPE: kind}))
+    attacher.add_bundle(subject, bundle(signed, key.public), kind)
 
 
 def _simple(digest: Digest, reference: Reference, key: PrivateKey, attacher: Attacher) -> Descriptor:

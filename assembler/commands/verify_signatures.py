@@ -13,11 +13,12 @@ from assembler.model.printable import printable
 from assembler.places.attachments import read_signed
 from assembler.places.open import open_place
 from assembler.trust.policy import Asked, MatchRepoDigestOrExact, attestation_refusals, signature_refusals
+from assembler.trust.statement import PROVENANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.model.digest import Digest
+    from assembler.image.manifests import RawManifest
     from assembler.model.platform import Platform
     from assembler.model.reference import Reference
     from assembler.places.world import World
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from assembler.trust.policy import Policy
 
 KINDS: Final = {
-    "slsaprovenance1": "https://slsa.dev/provenance/v1",
+    "slsaprovenance1": PROVENANCE,
     "cyclonedx": "https://cyclonedx.org/bom",
     "spdx": "https://spdx.dev/Document",
 }
@@ -69,12 +70,16 @@ def check_trust(
         findings = [
             finding
             for manifest in signable(chosen)
-            for finding in _findings(manifest.descriptor.digest, reference, found.repository, trusted)
+            for finding in _findings(manifest, reference, found.repository, trusted)
         ]
         return Place(Store.REGISTRY, str(replace(reference, digest=held.digest))), findings
 
 
-def _findings(digest: Digest, reference: Reference, repository: Repository, trusted: Trusted) -> Iterator[Finding]:
+def _findings(
+    manifest: RawManifest, reference: Reference, repository: Repository, trusted: Trusted
+) -> Iterator[Finding]:
+    """An index is signed. Attestations are about images."""
+    digest, trusted = manifest.descriptor.digest, replace(trusted, attestations=()) if manifest.is_index else trusted
     where = f"{reference.name}@{digest}"
     signed, broken = read_signed(repository, digest)
     for text in broken:

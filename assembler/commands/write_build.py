@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from assembler.commands.attribution import Attribution
 from assembler.commands.budget import check_budgets, through_links
+from assembler.commands.materials import materials
 from assembler.commands.write_images import write_images
 from assembler.commands.write_record import Outcome, engine_name, keep_record, make_record
 from assembler.report.build_text import idle_rules
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from assembler.changeset.capture import Capture
     from assembler.commands.bases import Bases
     from assembler.commands.inputs import Surroundings
@@ -19,17 +22,20 @@ if TYPE_CHECKING:
     from assembler.image.layout import Layout
     from assembler.measure.step_meter import Meter
     from assembler.model.inputs import Inputs
+    from assembler.recipe.sources import Source
     from assembler.report.build_record import BuildRecord
 
 
 @dataclass(frozen=True, slots=True)
 class BuildWriter:
-    """``layout`` is the job's output, which contents may be spooled to while the container is read."""
+    """``layout`` is the job's output, which contents may be spooled to while the container is read. ``sources`` are
+    sha256 digests as hex."""
 
     job: Job
     bases: Bases
     surroundings: Surroundings
     layout: Layout
+    sources: Mapping[Source, str]
 
     def write(
         self, capture: Capture, meter: Meter, inputs: Inputs | None, notes: tuple[str, ...] = ()
@@ -44,7 +50,10 @@ class BuildWriter:
         idle = [f"{rule} matched nothing: is it still needed?" for rule in idle_rules(record)]
         told = dict.fromkeys((*(warning for one in written for warning in one.warnings), *idle))
         warnings = tuple(map(recipe.secrets.mask, told))
-        record = record.model_copy(update={"inputs": inputs, "warnings": warnings, "notes": (*record.notes, *notes)})
+        record = record.model_copy(update={
+            "inputs": inputs, "materials": tuple(materials(recipe, self.bases, self.sources)), "warnings": warnings,
+            "notes": (*record.notes, *notes),
+        })  # fmt: skip
         budgets = {image.name: image.budget for image in recipe.images}
         files = through_links(budgets.values(), capture.final)
         record = check_budgets(record, budgets, self.surroundings.baselines, files)

@@ -33,6 +33,13 @@ def compose_index(images: Iterable[Image], annotations: dict[str, str] | None = 
     return RawManifest(Descriptor.of(media_types.OCI_INDEX, data), data)
 
 
+def with_entries(index: RawManifest, entries: Iterable[Descriptor]) -> RawManifest:
+    """``index``, which then lists ``entries`` as well."""
+    more = [entry.to_json() for entry in entries]
+    data = canonical_json({**index.value, "manifests": [*index.value["manifests"], *more]})
+    return RawManifest(Descriptor.of(index.descriptor.media_type, data), data)
+
+
 def order(image: Image) -> tuple[str, bytes, str]:
     """By platform, then by what the index tells of it: when an image was built must not change the index's digest."""
     return str(image.platform.normal()), canonical_json(told_of(image)), str(image.descriptor.digest)

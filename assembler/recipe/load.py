@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assembler.errors import Problem, RecipeError
+from assembler.model.digest import Digest
 from assembler.model.secrets import Secrets, mask_userinfo
 from assembler.recipe import secrecy
 from assembler.recipe.positions import Span
@@ -82,6 +83,7 @@ def from_tree(
     file = path.absolute()
     recipe = resolve(document, file, Given(file.parent, variables.values, secrets, locked), problems)
     problems.raise_if_any()
+    recipe = replace(recipe, digest=Digest.of(parsed.text.encode()))
     return replace(recipe, file=path) if path == STANDARD_INPUT else recipe
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Final, get_origin
 from pydantic import Field
 
 from assembler.model.container import Container
+from assembler.model.digest import Digest
 from assembler.model.secrets import Secrets
 from assembler.recipe import base, caches, container, files, images, prune, secret_inputs, sources, steps
 from assembler.recipe.base import Base, BaseTable
@@ -84,6 +85,8 @@ class Recipe:
     """Seconds; None keeps every file's own time."""
     created: str | None = None
     """RFC 3339, or one of ``model.moment``'s words; None makes images without dates."""
+    digest: Digest | None = field(default=None, compare=False)
+    """Of the text that it was read from."""
 
 
 def headers() -> dict[str, str]:
@@ -127,6 +130,7 @@ def resolve(document: Document, file: Path, given: Given, problems: Problems) ->
         steps=tuple(steps.resolve(one, document.container.shell) for one in document.step),
         prune=prune.resolve(document.prune),
         images=tuple(images.resolve(one, number, given.folder, problems) for number, one in enumerate(document.image)),
+        digest=None,
     )
 
 

@@ -158,6 +158,14 @@ class CacheSize(RecordPart):
     bytes: int | None
 
 
+class Material(RecordPart):
+    """What a build was made of, as its recipe calls it. ``uri`` says where it came from, where that can be said."""
+
+    name: str
+    uri: str | None = None
+    digest: str
+
+
 class BuildRecord(RecordPart):
     format: Literal[1] = FORMAT
     kind: Literal["build"] = "build"
@@ -169,6 +177,8 @@ class BuildRecord(RecordPart):
     engine: EngineName | None = None
     inputs: Inputs | None = None
     """What all of this came from, as digests."""
+    materials: tuple[Material, ...] = ()
+    """The recipe, its base, its sources, and what images are stacked on."""
     steps: tuple[StepUsage, ...] = ()
     discarded: tuple[Discard, ...] = ()
     prune: tuple[PruneRule, ...] = ()

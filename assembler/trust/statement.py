@@ -33,6 +33,8 @@ IN_TOTO: Final = "application/vnd.in-toto+json"
 SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
 """The type of a claim that says no more than: this image is ours."""
 
+PROVENANCE: Final = "https://slsa.dev/provenance/v1"
+
 _STATEMENT: Final = "https://in-toto.io/Statement/v1"
 _STATEMENTS: Final = (_STATEMENT, "https://in-toto.io/Statement/v0.1")
 _SIMPLE_TYPE: Final = "cosign container image signature"

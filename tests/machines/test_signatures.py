@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 PASSWORD = "pass word"
+BUILT = """
+name = "built"
+[base]
+layout = "./base"
+[[file]]
+path = "/opt/word"
+content = "word"
+[[image]]
+name = "built"
+reference = "{reference}"
+onto = "scratch"
+"""
 OFFLINE = ("--insecure-ignore-tlog=true", "--allow-insecure-registry")
 
 
@@ -86,7 +98,7 @@ def stage(debian_13: Machine, tmp_path_factory: pytest.TempPathFactory) -> Itera
         (keys / "attachments.yaml").write_text(f"docker: {{'{registry.host}': {{use-sigstore-attachments: true}}}}\n")
         made = debian_13.run("sh", "-euc", """
             apt-get update -qq
-            apt-get install -qq -y --no-install-recommends skopeo cosign >/dev/null 2>&1
+            apt-get install -qq -y --no-install-recommends skopeo cosign docker-buildx >/dev/null 2>&1
             mkdir -p /etc/containers/registries.d
             cp /keys/attachments.yaml /etc/containers/registries.d
             for name in good other; do cosign generate-key-pair --output-key-prefix "/keys/$name"; done""",
@@ -148,6 +160,23 @@ def test_an_attestation_is_good_for_its_own_image_alone(stage: Stage) -> None:
     assert stage.cosign("attested:v2", *asked).returncode != 0
     assert "is about another image" in stage.verify("attested:v2", "--attested", "slsaprovenance1", status=8)
     stage.verify("attested:v2")
+
+
+def test_provenance_is_read_by_cosign_and_by_buildx(stage: Stage) -> None:
+    folder = stage.imgasm.directory
+    write_image(Layout.create(folder / "base"), "localhost/base:1", rootfs({"opt": None}))
+    (folder / "built.toml").write_text(BUILT.format(reference=stage.reference("built:v1")))
+    stage.imgasm("build", "built.toml")
+    stage.imgasm("push", "build/built", "--sign", str(stage.keys / "good.key"), "--provenance", "https://ci.example.com",
+                 "--index", stage.reference("built:all"), "--attest-in-index")  # fmt: skip
+    assert stage.cosign("built:v1", "verify-attestation", "--type", "slsaprovenance1").returncode == 0
+    assert stage.cosign("built:v1", "verify-attestation", "--type", "slsaprovenance1", key="other").returncode != 0
+    stage.verify("built:all", "--attested", "slsaprovenance1")
+    assert stage.skopeo("built:all").returncode == 0
+
+    inspect = ("imagetools", "inspect", "--format", "{{json .Provenance}}", stage.reference("built:all"))
+    told = stage.machine.run("/usr/libexec/docker/cli-plugins/docker-buildx", *inspect)
+    assert json.loads(told.stdout)["SLSA"]["runDetails"]["builder"]["id"] == "https://ci.example.com"
 
 
 def unsigned(stage: Stage) -> str:
