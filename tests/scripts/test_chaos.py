@@ -45,7 +45,7 @@ def test_a_kill_at_any_system_call_tears_nothing_and_leaves_nothing(tmp_path: Pa
 @pytest.mark.root
 def test_a_disk_that_is_full_at_any_size_is_a_clear_error(tmp_path: Path) -> None:
     report = chaos(tmp_path, "disks", "--count", "2")
-    assert sorted(report) == ["cache", "engine", "home", "output"]
+    assert sorted(report) == ["cache", "engine-docker", "engine-podman", "home", "output"]
     for tally in report.values():
         assert tally["unclear"] == tally["torn"] == tally["failed"] == []
     assert sum(tally["refused"] for tally in report.values()) > 0
