@@ -7,6 +7,7 @@ an engine answers. Only the first sees every extended attribute.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from assembler.changeset.prove import Proof, disproved, prove
 from assembler.changeset.prove_paths import Places
 from assembler.changeset.prove_rest import overlooked
 from assembler.changeset.tar_tree import TarTree, Volume, is_directory
-from assembler.changeset.tree import PathFinding, Tree
+from assembler.changeset.tree import PathFinding, Tree, ancestors
 from assembler.model.node import shown
 
 if TYPE_CHECKING:
@@ -176,13 +177,26 @@ def prove_layer(
     """
     target = capture.base if onto is None else onto
     prune, keep = patterns.led(capture.final)
-    nodes = _desired(capture, onto, prune, keep).nodes
-    proof = prove(layer, nodes, Places(capture.final, target, foreign=onto is not None), clamp=clamp)
+    goal = _desired(capture, onto, prune, keep)
+    proof = prove(layer, goal.nodes, Places(capture.final, target, foreign=onto is not None), clamp=clamp)
     if onto is None:
         is_ours = ours(capture.base, capture.mounts, prune, keep)
-        if found := list(overlooked(capture.final, capture.base, nodes, is_ours)):
+        if found := list(overlooked(capture.final, capture.base, goal.nodes, is_ours)):
             raise disproved({path: ["it is not as in the base, and nobody noticed"] for path in found})
-    return proof
+    return replace(proof, unseen=_unseen(capture, goal))
+
+
+def _unseen(capture: Capture, goal: Desired) -> dict[str, tuple[bytes, ...]]:
+    """What no proof of this capture can look at: :attr:`Proof.unseen`."""
+    where = defaultdict[str, set[bytes]](set)
+    for finding in goal.findings | capture.final.findings():
+        where[finding.what].add(finding.path)
+    mounts = {mount.rstrip(b"/") for mount in capture.mounts}
+    where["what is mounted in the container"] = {path for path in mounts if mounts.isdisjoint(ancestors(path))}
+    unseen = {what: tuple(sorted(paths)) for what, paths in where.items() if paths}
+    if capture.way == "export":
+        unseen["extended attributes but file capabilities, for an export shows none"] = ()
+    return unseen
 
 
 def _desired(capture: Capture, onto: Tree | None, prune: Rules, keep: Rules) -> Desired:

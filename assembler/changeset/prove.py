@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from assembler.changeset.prove_paths import Places, joined
@@ -33,13 +33,20 @@ _REPEATED: Final = b"security.capability"
 """What engines that change the owner of each entry, of a hard link as well, clear and take from its own header."""
 
 
+Paths = tuple[bytes, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What was looked at: members of the layer, desired paths, and bytes of contents in the layer, here and below."""
+    """What was looked at: members of the layer, desired paths, and bytes of contents in the layer, here and below.
+
+    ``unseen`` is what could not be looked at: in words, with the paths where it is; no paths: everywhere.
+    """
 
     entries: int
     paths: int
     bytes: int
+    unseen: Mapping[str, Paths] = field(default_factory=dict)
 
 
 def prove(layer: Readable, desired: Mapping[bytes, Node | None], places: Places, *, clamp: int | None) -> Proof:

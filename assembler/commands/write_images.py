@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from assembler.recipe.recipe import Recipe
     from assembler.report.kernel_verdicts import ImageVerdicts
 
+_NAMED: Final = 8
+"""Paths that a line names."""
 _FOR_LOADER: Final = "KERNEL_RELEASES"
 """The variable in which recipes/modules/load finds the kernels that it may load on: in a container it sees no label."""
 
@@ -170,6 +172,15 @@ class _Making:
             f"image {image.name}: proved, {counted(proof.entries, 'entry')} for {counted(proof.paths, 'path')}, "
             f"{human(proof.bytes)} of contents read again in {world.clock.monotonic() - start:.1f} s"
         )
+        for what, paths in proof.unseen.items():
+            world.progress.say(f"image {image.name}: the proof can't see {_some(what, paths)}")
+
+
+def _some(what: str, paths: tuple[bytes, ...]) -> str:
+    if not paths:
+        return what
+    more = ", ..." if len(paths) > _NAMED else ""
+    return f"{counted(len(paths), 'path')}: {what} ({', '.join(map(shown, paths[:_NAMED]))}{more})"
 
 
 def _tell_findings(image: Image, result: Result, progress: Progress) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -219,6 +220,9 @@ keep = ["/opt/**"]
         done = cli("build", cli.recipe(more=more), "--set", "word=two", "--output", way, "--capture", way, "--prove")
         assert "image sample: proved, 4 entries for " in done.stderr
         assert "image stacked: proved, 1 entry for " in done.stderr
+        assert re.search(r"proof can't see \d+ paths: what is mounted in the container \(/dev, /etc/host", done.stderr)
+        unseen = "image sample: the proof can't see extended attributes but file capabilities"
+        assert (unseen in done.stderr) == (way == "export")
 
 
 def test_a_failed_step_shows_its_last_lines_and_leaves_nothing(cli: Cli) -> None:
