@@ -95,7 +95,7 @@ def test_an_ordinary_users_mmdebstrap_ends_with_whoever_started_it(monkeypatch: 
         number = str(pwd.getpwnam(user.name).pw_uid)
         parent = subprocess.Popen(
             ["setpriv", "--reuid", number, "--regid", number, "--clear-groups", "env", f"HOME={user.home}",
-             f"TMPDIR={user.home}", "/usr/bin/python3", "-c", code])  # fmt: skip
+             f"TMPDIR={user.home}", "/usr/bin/python3", "-c", code], cwd=user.home)  # fmt: skip
         try:
             wait_until(lambda: _at_work(user))
         finally:
