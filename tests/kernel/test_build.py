@@ -162,7 +162,7 @@ def test_plan_knows_before_anything_runs(imgasm: Imgasm) -> None:
 
 @pytest.mark.engine
 def test_in_a_container_however_it_is_read(engine: Engine, base: str, imgasm: Imgasm) -> None:
-    step = '[[step]]\nname = "install"\nrun = "cp /opt/t_plain.ko /opt/copy.ko"\n'
+    step = '[container]\nnetwork = "none"\n[[step]]\nname = "install"\nrun = "cp /opt/t_plain.ko /opt/copy.ko"\n'
     for way in ("overlay", "export"):
         write(imgasm, base=f'image = "{base}"', steps=step)
         imgasm("build", "modules.toml", "--engine", engine.name, "--capture", way, "--no-cache")

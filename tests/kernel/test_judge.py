@@ -226,8 +226,8 @@ def test_files_that_are_no_modules(built: Path, by_headers: Ask, tmp_path: Path)
 
 def test_what_kernels_only_warn_of(built: Path, by_headers: Ask) -> None:
     plain = (built / "t_plain.ko").read_bytes().replace(b"retpoline=Y", b"retpolinf=Y")
-    other = plain.replace(b") 12.2.0\0", b") 11.9.9\0")
-    assert plain != other
+    other, comments = re.subn(rb"\) \d+(\.\d+\.\d+\0)", rb") 99\1", plain)
+    assert comments
     (verdict,) = judge([read_module("t.ko", memoryview(other))], by_headers(RELEASE))
     assert verdict.outcome is Outcome.LOADS and {"retpoline", "compiler"} <= rules(verdict, "warning")
 

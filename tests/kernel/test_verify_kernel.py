@@ -82,7 +82,7 @@ def test_the_loader_says_in_which_order(imgasm: Imgasm, built: Path, headers: Pa
     image(imgasm, {**files, "opt/m/modules.conf": b"folder=/opt/m\nmodules='t-use t_dep' # wrong\n"})
     found = asked(imgasm, headers, status=12)
     assert [verdict["outcome"] for verdict in found["kernels"][0]["modules"]] == ["refused", "loads"]
-    assert found["kernels"][0]["modules"][0]["reasons"][-1]["rule"] == "order"
+    assert "order" in {reason["rule"] for reason in found["kernels"][0]["modules"][0]["reasons"]}
     shutil.rmtree(imgasm.directory / "in")
     image(imgasm, {**files, "opt/m/modules.conf": b'modules="t_dep t_use t_gone t_maybe"\noptional=t-maybe\n'})
     found = asked(imgasm, headers, status=12)
