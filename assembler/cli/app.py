@@ -16,6 +16,7 @@ from assembler.cli import (
     image_commands,
     kept_commands,
     login_commands,
+    rebuild_commands,
     recipe_commands,
     signals,
     signing_commands,
@@ -49,6 +50,7 @@ app = typer.Typer(
 )  # fmt: skip
 recipe_commands.register(app)
 kept_commands.register(app)
+rebuild_commands.register(app)
 cache_commands.register(app)
 size_commands.register(app)
 image_commands.register(app)
