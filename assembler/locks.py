@@ -95,8 +95,8 @@ def lock(descriptor: int, path: Path, *, wait: bool = True, shared: bool = False
     except OSError as error:
         raise FileError(
             f"{path} can't be locked: {error.strerror}",
-            hint="Builds that share a directory need a file system with locks. Choose another one: with IMGASM_CACHE "
-            "for the cache, with --output for an image.",
+            hint="What several processes may change needs a file system with locks. Choose a directory on another one: "
+            "with IMGASM_CACHE for the cache, --output for an image, --authfile for logins.",
         ) from error
     return True
 

@@ -7,8 +7,12 @@ import os
 import pwd
 import stat
 from pathlib import Path
+from typing import Final
 
 from assembler.errors import FileError
+
+MODE: Final = 0o755
+"""What such folders are made with: a umask of 000, or of 002 in a group of many, would make them everybody's."""
 
 
 def refuse_foreign(folder: Path, *below: str) -> None:

@@ -37,9 +37,10 @@ class Layout(BlobStore):
     """``Layout.create`` makes one, or opens what is there; ``Layout.open`` wants one that is there."""
 
     @classmethod
-    def create(cls, root: Path) -> Layout:
+    def create(cls, root: Path, mode: int = 0o777) -> Layout:
+        """``mode`` is that of new directories, less the umask."""
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            root.mkdir(mode, parents=True, exist_ok=True)
         except OSError as error:
             raise no_room(error, root) from error
         layout = cls(root)
@@ -51,7 +52,8 @@ class Layout(BlobStore):
             if not layout.is_file("index.json"):
                 layout._write_index([])
             try:
-                (root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+                for folder in (root / "blobs", root / "blobs" / "sha256"):
+                    folder.mkdir(mode, exist_ok=True)
             except OSError as error:
                 raise no_room(error, root) from error
             made = cls.open(root)

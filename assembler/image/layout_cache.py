@@ -27,7 +27,7 @@ from assembler.image.layout import Layout
 from assembler.locks import attempt, exclusive, lock
 from assembler.model.descriptor import Descriptor
 from assembler.model.reference import Reference
-from assembler.private_folder import refuse_foreign
+from assembler.private_folder import MODE, refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ class LayoutCache:
     def _open(self, key: str) -> Layout:
         root = self.folder / key
         refuse_foreign(root, "blobs", "blobs/sha256", "index.json", verified_blobs.NAME)
-        layout = Layout.create(root)
+        layout = Layout.create(root, MODE)
         layout.is_private = True
         if root not in self._using:
             self._using[root] = _use(root / _USING)

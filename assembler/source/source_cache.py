@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assembler.locks import exclusive
-from assembler.private_folder import refuse_foreign
+from assembler.private_folder import MODE, refuse_foreign
 from assembler.source.partial_download import Partial
 
 
@@ -23,6 +23,7 @@ class Cache:
 
     def __init__(self, folder: Path) -> None:
         refuse_foreign(folder, "sha256", "partial")
+        self._folder = folder
         self._whole = folder / "sha256"
         self._partial = folder / "partial"
         self._checked: set[str] = set()
@@ -49,15 +50,19 @@ class Cache:
 
         ``waiting`` is called when another build has it, and this one has to wait.
         """
-        self._partial.mkdir(parents=True, exist_ok=True)
+        self._make(self._partial)
         path = self._partial / hashlib.sha256(url.encode()).hexdigest()
         with exclusive(path.with_suffix(".lock"), waiting), Partial(path) as partial:
             yield partial
 
     def adopt(self, partial: Partial) -> Path:
         """Gives a finished download its final name."""
-        self._whole.mkdir(parents=True, exist_ok=True)
+        self._make(self._whole)
         path = self._whole / partial.sha256
         partial.move_to(path)
         self._checked.add(partial.sha256)
         return path
+
+    def _make(self, folder: Path) -> None:
+        self._folder.mkdir(MODE, parents=True, exist_ok=True)
+        folder.mkdir(MODE, exist_ok=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import tempfile
 import threading
@@ -74,6 +75,15 @@ def test_what_is_in_the_cache_is_not_fetched_again(next_run: Callable[[], Fetche
     next_run().fetch(served.url, SHA256)
 
     assert len(served.ranges) == 1
+
+
+def test_no_umask_makes_a_cache_that_the_next_run_refuses(next_run: Callable[[], Fetcher], served: Served) -> None:
+    umask = os.umask(0)
+    try:
+        next_run().fetch(served.url, SHA256)
+    finally:
+        os.umask(umask)
+    assert next_run().fetch(served.url, SHA256).path.read_bytes() == CONTENT
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(next_run: Callable[[], Fetcher], served: Served) -> None:
