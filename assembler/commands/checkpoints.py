@@ -60,6 +60,7 @@ class Checkpoints:
         self._inputs = inputs
         self._store = CheckpointStore(job.world.checkpoints)
         self._shared = SharedCheckpoints(job.world, self._store, list(job.options.cache_from), job.options.cache_to)
+        self._begun = 0
         self._spent = 0.0
         self._slowness = 1.0
         self.notes: list[str] = []
@@ -81,6 +82,7 @@ class Checkpoints:
                 age = ago(now - found.checkpoint.made)
                 job.world.progress.say(f"starting from the checkpoint after step {found.checkpoint.step}, {age} old")
                 self._shared.offer(found)
+                self._begun = steps
                 return found.checkpoint.measured
         self._tell_why()
         return None
@@ -142,7 +144,7 @@ class Checkpoints:
     def _is_worth_it(self, run: Run) -> bool:
         usages = run.meter.usages
         cost = self._slowness * _cost(run)
-        elapsed = sum(usage.seconds for usage in usages)
+        elapsed = sum(usage.seconds for usage in usages[self._begun :])
         return usages[-1].seconds >= _WORTH * cost and self._spent + cost <= _SHARE * elapsed
 
     def _save(self, run: Run) -> int:
