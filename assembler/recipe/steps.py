@@ -89,6 +89,6 @@ def _rows(step: Step) -> Iterator[Row]:
     yield "timeout", f"{step.timeout:g} s" if step.timeout else ""
     yield "SSH agent", "yes" if step.ssh else ""
     yield "retries", str(step.retries or "")
-    yield "checkpoint", {None: "", True: "always", False: "never"}[step.checkpoint]
+    yield "checkpoint", {None: "", True: "always, as root on the engine's machine", False: "never"}[step.checkpoint]
     yield "max age", f"{step.max_age:g} s" if step.max_age else ""
     yield "execute", shlex.join(step.argv) if step.script is None else ""

@@ -137,26 +137,27 @@ def test_it_gives_the_same_to_the_last_byte(cli: Cli, way: str) -> None:
     assert [step["scratch"] for step in again["steps"]] == [step["scratch"] for step in whole["steps"]]
 
 
-def test_what_it_came_from_counts_and_is_named(cli: Cli, engine: str) -> None:
-    cli("build", "sample.toml")
-    edit(cli, "cp /scratch/object /opt/app/packed;", "cp /scratch/object /opt/app/packed2;")
-    told = cli("build", "sample.toml").stderr
+def test_what_it_came_from_counts_and_is_named(docker_cli: Cli) -> None:
+    docker_cli("build", "sample.toml")
+    edit(docker_cli, "cp /scratch/object /opt/app/packed;", "cp /scratch/object /opt/app/packed2;")
+    told = docker_cli("build", "sample.toml").stderr
     assert "building again: run of step pack changed" in told and "starting from the checkpoint after" in told
-    edit(cli, "echo word >", "echo words >")
-    assert "no checkpoint fits: run of step compile changed" in cli("build", "sample.toml").stderr
-    edit(cli, 'content = "hello"', 'content = "other"')
-    assert "no checkpoint fits: [[file]] /opt/app/motd changed" in cli("build", "sample.toml").stderr
-    assert len(stored(cli)) == 3
-    told = cli("cache", "sample.toml").stdout.splitlines()
+    edit(docker_cli, "echo word >", "echo words >")
+    assert "no checkpoint fits: run of step compile changed" in docker_cli("build", "sample.toml").stderr
+    edit(docker_cli, 'content = "hello"', 'content = "other"')
+    assert "no checkpoint fits: [[file]] /opt/app/motd changed" in docker_cli("build", "sample.toml").stderr
+    assert len(stored(docker_cli)) == 3
+    told = docker_cli("cache", "sample.toml").stdout.splitlines()
     assert [line.rpartition(": ")[2] for line in told[1:]] == ["[[file]] /opt/app/motd changed"] * 2
     assert " old, used " in told[0] and "sample after step compile, " in told[0] and "changed" not in told[0]
-    assert "starting from" not in cli("build", "sample.toml", "--refresh").stderr
-    edit(cli, "checkpoint = true", 'checkpoint = true\nmax_age = 0.1')
-    assert "building again: step compile is older than its max_age" in (told := cli("build", "sample.toml").stderr)
+    assert "starting from" not in docker_cli("build", "sample.toml", "--refresh").stderr
+    edit(docker_cli, "checkpoint = true", 'checkpoint = true\nmax_age = 0.1')
+    told = docker_cli("build", "sample.toml").stderr
+    assert "building again: step compile is older than its max_age" in told
     assert "step compile runs again: it is older than its max_age" in told and "[1/2]" in told
-    assert len(cli("cache").stdout.splitlines()) == 3
-    assert len(cli("cache", "--prune", "--max-size", "0").stdout.splitlines()) == 3
-    assert cli("cache").stdout == "no checkpoint\n" and not stored(cli)
+    assert len(docker_cli("cache").stdout.splitlines()) == 3
+    assert len(docker_cli("cache", "--prune", "--max-size", "0").stdout.splitlines()) == 3
+    assert docker_cli("cache").stdout == "no checkpoint\n" and not stored(docker_cli)
 
 
 def test_another_engine_starts_from_it(cli: Cli, engine: str, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -172,14 +173,14 @@ def test_another_engine_starts_from_it(cli: Cli, engine: str, tmp_path_factory: 
     assert digests(cli, "docker") == digests(cli, "podman")
 
 
-def test_a_step_that_cost_little_keeps_nothing_unless_it_shall(cli: Cli, engine: str) -> None:
-    edit(cli, "checkpoint = true\n", "")
-    assert "checkpoint" not in cli("build", "sample.toml").stderr
-    edit(cli, 'name = "compile"', 'name = "compile"\ncheckpoint = false')
-    edit(cli, "chmod 700 /opt/mode", "chmod 700 /opt/mode; sleep 11")
-    assert "checkpoint" not in cli("build", "sample.toml").stderr
-    edit(cli, "checkpoint = false\n", "")
-    assert "checkpoint after step compile" in cli("build", "sample.toml", "--no-cache").stderr
+def test_a_step_that_cost_little_keeps_nothing_unless_it_shall(docker_cli: Cli) -> None:
+    edit(docker_cli, "checkpoint = true\n", "")
+    assert "checkpoint" not in docker_cli("build", "sample.toml").stderr
+    edit(docker_cli, 'name = "compile"', 'name = "compile"\ncheckpoint = false')
+    edit(docker_cli, "chmod 700 /opt/mode", "chmod 700 /opt/mode; sleep 11")
+    assert "checkpoint" not in docker_cli("build", "sample.toml").stderr
+    edit(docker_cli, "checkpoint = false\n", "")
+    assert "checkpoint after step compile" in docker_cli("build", "sample.toml", "--no-cache").stderr
 
 
 def test_a_build_that_is_killed_at_any_moment_leaves_nothing_torn(cli: Cli, engine: str) -> None:
