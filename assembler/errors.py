@@ -10,6 +10,7 @@
     ├── RegistryError      a registry refused, or could not be reached
     ├── BudgetExceeded     the image is right, but larger than the recipe allows
     ├── ModulesRefused     a kernel would not take the image's modules
+    ├── CellsFailed        some builds of a matrix failed; the others are there
     ├── FileError          the operating system refuses a file, or standard output: full disk, missing permission
     └── UsageError         the command line asks for something that can't be
 
@@ -159,6 +160,10 @@ class BudgetExceeded(ImgasmError):
 
 class ModulesRefused(ImgasmError):
     exit_code = 12
+
+
+class CellsFailed(ImgasmError):
+    exit_code = 13
 
 
 class FileError(ImgasmError):

@@ -16,6 +16,7 @@ from assembler.cli import (
     image_commands,
     kept_commands,
     login_commands,
+    matrix_command,
     rebuild_commands,
     recipe_commands,
     signals,
@@ -41,7 +42,7 @@ Assemble container images without Dockerfiles: all steps in one container, one m
 
 Exit codes: 0 done, 1 a bug in imgasm, 2 usage, 3 recipe, 4 source, 5 engine, 6 a step failed, 7 changeset, 8 image,
 9 registry, 10 budget exceeded, 11 a file or standard output can't be read or written, 12 a kernel refuses modules,
-130 interrupted, 143 terminated (128 and the signal's number).
+13 builds of a matrix failed, 130 interrupted, 143 terminated (128 and the signal's number).
 """
 
 app = typer.Typer(
@@ -56,6 +57,7 @@ size_commands.register(app)
 image_commands.register(app)
 fleet_commands.register(app)
 signing_commands.register(app)
+matrix_command.register(app)
 login_commands.register(app)
 
 

@@ -73,6 +73,13 @@ class RegistryOptions(Transport):
                      help="Registry credentials, in the form of Docker's config.json. No other place is read then."),
     ] = None  # fmt: skip
 
+    def arguments(self) -> list[str]:
+        """The same for another imgasm, in any directory."""
+        files = {"--ca-file": self.ca_file, "--cert": self.cert, "--key": self.key, "--authfile": self.authfile}
+        plain = {True: ["--plain-http"], False: ["--tls"], None: []}[self.plain_http]
+        named = [word for option, file in files.items() if file for word in (option, str(file.absolute()))]
+        return ["--retry-for", self.retry_for, *plain, *named]
+
     def world(self, progress: Progress) -> World:
         """Everything outside that a use case can meet."""
         from assembler.places.world import World

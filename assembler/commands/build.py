@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from assembler.commands.bases import Bases, Policy
@@ -9,7 +10,7 @@ from assembler.commands.disk_space import check_disk_space
 from assembler.commands.inputs import Surroundings
 from assembler.commands.job import BuildOptions, Job
 from assembler.commands.timestamps import with_timestamps
-from assembler.commands.unchanged import former_build, stands
+from assembler.commands.unchanged import former_build, is_unpinned, known_sources, stands
 from assembler.commands.write_record import keep_record
 from assembler.errors import RecipeError, UsageError, masked
 from assembler.image.layout import Layout
@@ -17,9 +18,11 @@ from assembler.image.layout_cache import LayoutCache
 from assembler.recipe.lint import stand_ins, warnings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from assembler.commands.secret_values import SecretValues
+    from assembler.model.inputs import Inputs
     from assembler.places.world import World
     from assembler.recipe.recipe import Recipe
     from assembler.report.build_record import BuildRecord
@@ -51,6 +54,27 @@ def build(recipe: Recipe, output: Path, world: World, options: BuildOptions) -> 
         return _build(Job(recipe, engine, output, world.masked(mask), options))
 
 
+def foreseen_inputs(recipe: Recipe, world: World, options: BuildOptions) -> Inputs | None:
+    """What a build would come from; None where that can't be known before something is fetched, run, or too old."""
+    mask = recipe.secrets.mask
+    with masked(mask):
+        if is_unpinned(recipe):
+            return None
+        recipe = with_timestamps(recipe, world.settings.source_date_epoch(), options.created, world.clock.wall())
+        engine = world.engine(options.engine) if needs_engine(recipe) else None
+        job = Job(recipe, engine, world.cache, world.masked(mask), options)
+        with _surroundings(job) as (_, surroundings):
+            return surroundings.inputs(known_sources(job))
+
+
+@contextmanager
+def _surroundings(job: Job) -> Iterator[tuple[Bases, Surroundings]]:
+    options, world = job.options, job.world
+    with LayoutCache(world.cache / "bases", world.progress) as cache:
+        bases = Bases(job.engine, world, job.target(), cache, Policy(options.refresh, options.inspect_base))
+        yield bases, Surroundings(job.recipe, bases, options.way)
+
+
 def _refuse_contradictions(recipe: Recipe, options: BuildOptions) -> None:
     """UsageError for a platform where steps run on the base's, and for what is about a container where none is made."""
     if options.platform is not None and recipe.steps:
@@ -72,13 +96,10 @@ def _refuse_stand_ins(recipe: Recipe) -> None:
 
 
 def _build(job: Job) -> BuildRecord:
-    recipe, world, options = job.recipe, job.world, job.options
-    progress = world.progress
+    recipe, options, progress = job.recipe, job.options, job.world.progress
     for warning in warnings(recipe):
         progress.warn(warning)
-    with LayoutCache(world.cache / "bases", progress) as cache:
-        bases = Bases(job.engine, world, job.target(), cache, Policy(options.refresh, options.inspect_base))
-        surroundings = Surroundings(recipe, bases, options.way)
+    with _surroundings(job) as (bases, surroundings):
         former = former_build(job.output, recipe.name) if options.may_stand else None
         if former is not None and stands(former, job, bases, surroundings):
             progress.say(f"nothing changed since the last build: {job.output} is what {recipe.name} makes; "

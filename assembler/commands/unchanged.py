@@ -52,6 +52,11 @@ def stands(former: BuildRecord, job: Job, bases: Bases, surroundings: Surroundin
     return False
 
 
+def is_unpinned(recipe: Recipe) -> bool:
+    """Whether nobody can tell, before anything is fetched and run, what the recipe makes today."""
+    return _unpinned(recipe) is not None or any(step.max_age is not None for step in recipe.steps)
+
+
 def _unpinned(recipe: Recipe) -> str | None:
     """Why nobody can tell, before anything is fetched, what the recipe makes."""
     names = [source.name for source in recipe.sources if source.sha256 is None]

@@ -26,13 +26,16 @@ AXIS: Final = "io.imgasm.axis."
 SIGNPOST: Final = "io.imgasm.signpost"
 """On a manifest, and as a label: nothing to run, but words for those who did not choose from the index."""
 
+INPUTS: Final = "io.imgasm.inputs"
+"""On the manifest of a fleet's image: a digest of all that it came from. The same inputs need no other build."""
+
 CREATED: Final = "org.opencontainers.image.created"
 REVISION: Final = "org.opencontainers.image.revision"
 VERSION: Final = "org.opencontainers.image.version"
 BASE_NAME: Final = "org.opencontainers.image.base.name"
 BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
 
-NOT_INHERITED: Final = frozenset({REF_NAME, FULL_NAME, CREATED, REVISION, VERSION, BASE_NAME, BASE_DIGEST})
+NOT_INHERITED: Final = frozenset({REF_NAME, FULL_NAME, INPUTS, CREATED, REVISION, VERSION, BASE_NAME, BASE_DIGEST})
 """What a base says about itself, which would be wrong of an image on top of it."""
 
 DOCKER_ATTESTATION: Final = ("vnd.docker.reference.type", "attestation-manifest")

@@ -64,6 +64,13 @@ def assemble(layout: BlobStore, base: BaseImage | None, layer: NewLayer, setting
     return image
 
 
+def annotated(image: Image, annotations: dict[str, str]) -> Image:
+    """The same blobs under a manifest that has ``annotations``, too."""
+    manifest = {**image.manifest, "annotations": {**(image.manifest.get("annotations") or {}), **annotations}}
+    data = canonical_json(manifest)
+    return parse_image(Descriptor.of(image.descriptor.media_type, data), data, image.config_bytes)
+
+
 def store_image(layout: BlobStore, image: Image) -> None:
     layout.put_bytes(image.config_descriptor.media_type, image.config_bytes)
     layout.put_bytes(image.descriptor.media_type, image.manifest_bytes)

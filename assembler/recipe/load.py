@@ -15,7 +15,7 @@ from assembler.model.secrets import Secrets, mask_userinfo
 from assembler.recipe import secrecy
 from assembler.recipe.positions import Span
 from assembler.recipe.problems import Problems, quoted
-from assembler.recipe.recipe import STANDARD_INPUT, Recipe, check, headers, resolve
+from assembler.recipe.recipe import STANDARD_INPUT, Document, Recipe, check, headers, resolve
 from assembler.recipe.table import Given
 from assembler.recipe.validate import validate
 from assembler.recipe.variables import Variables, closest, expanded_size, substitute, undefined, unused
@@ -24,6 +24,7 @@ from assembler.recipe.vars import check_words, declare
 
 _NUMBER: Final = re.compile(r"[0-9]+")
 
+_KEYS: Final = "`imgasm schema` prints every table and key that a recipe can have."
 MOST_BYTES: Final = 1 << 20
 _MOST_EXPANDED: Final = 16 << 20
 _DEPTH: Final = 20
@@ -33,10 +34,12 @@ _CHAIN: Final = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]{0,99}"|'[^'\n]{0,9
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a recipe comes from: a file, or STANDARD_INPUT, whose bytes ``content`` are."""
+    """Where a recipe comes from: a file, or STANDARD_INPUT, whose bytes ``content`` are. ``kind`` is what it should
+    be, for people."""
 
     path: Path
     content: bytes | None = None
+    kind: str = "recipe"
 
     @property
     def name(self) -> str:
@@ -65,7 +68,7 @@ def load(
     ``overrides`` are the values given for declared variables (``--set`` and its like), ``presets`` the names that
     [prune] may use, ``locked`` the lock file's sha256 for each source as the recipe writes it. Raises RecipeError.
     """
-    return from_tree(_parsed(origin, _read(origin)), overrides, presets=presets, locked=locked or {})
+    return from_tree(read_toml(origin), overrides, presets=presets, locked=locked or {})
 
 
 def from_tree(
@@ -75,7 +78,7 @@ def from_tree(
     path = parsed.origin.path
     problems = Problems(parsed.origin.name, parsed.tree, parsed.text, headers())
     replaced, variables, secrets = _replace_variables(parsed.tree, overrides, problems)
-    document = validate(replaced, problems)
+    document = validate(replaced, Document, problems, _KEYS)
     if document is None:
         problems.raise_if_any()
         raise AssertionError("a document that is not valid has problems")
@@ -87,6 +90,11 @@ def from_tree(
     return replace(recipe, file=path) if path == STANDARD_INPUT else recipe
 
 
+def read_toml(origin: Origin) -> Parsed:
+    """RecipeError for what can't be read, or is no TOML."""
+    return _parsed(origin, _read(origin))
+
+
 def _read(origin: Origin) -> str:
     try:
         content = origin.content
@@ -94,14 +102,14 @@ def _read(origin: Origin) -> str:
             with origin.path.open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            raise RecipeError(f"{origin.name} is not a recipe: it has more than {MOST_BYTES} bytes",
+            raise RecipeError(f"{origin.name} is not a {origin.kind}: it has more than {MOST_BYTES} bytes",
                               hint="Large files are for [[file]] and [[source]], which name them.")
         return content.decode()
     except OSError as error:
-        raise RecipeError(f"the recipe {origin.name} can't be read: {error.strerror}") from error
+        raise RecipeError(f"the {origin.kind} {origin.name} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(
-            f"{origin.name} is not a recipe: byte {error.start} is not UTF-8, which TOML must be") from error
+            f"{origin.name} is not a {origin.kind}: byte {error.start} is not UTF-8, which TOML must be") from error
 
 
 def _parsed(origin: Origin, text: str) -> Parsed:
@@ -120,12 +128,12 @@ def _parsed(origin: Origin, text: str) -> Parsed:
             hint="Scripts read best between ''' and ''': nothing between them is special to TOML.",
         ) from error
     except ValueError as error:  # integers of thousands of digits
-        raise RecipeError(f"{origin.name} is not a recipe: {error}") from error
+        raise RecipeError(f"{origin.name} is not a {origin.kind}: {error}") from error
 
 
 def _refuse_depth(origin: Origin, is_deep: bool) -> None:
     if is_deep:
-        raise RecipeError(f"{origin.name} is not a recipe: tables or lists are nested more than {_DEPTH} deep")
+        raise RecipeError(f"{origin.name} is not a {origin.kind}: tables or lists are nested more than {_DEPTH} deep")
 
 
 def _is_deep(tree: object) -> bool:

@@ -1,20 +1,20 @@
-"""From a TOML tree to a :class:`Document`, with pydantic's findings in words that help."""
+"""From a TOML tree to the document that it should be, with pydantic's findings in words that help."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from assembler.recipe.positions import Location
 from assembler.recipe.problems import Problems
-from assembler.recipe.recipe import Document
 from assembler.recipe.table import Table, table_in
 from assembler.recipe.variables import closest, suggestion
 
+T = TypeVar("T", bound=Table)
+
 _UNKNOWN: Final = "extra_forbidden"
-_KEYS: Final = "`imgasm schema` prints every table and key that a recipe can have."
 _EXPECTED: Final = {
     "string_type": "a string",
     "int_type": "a whole number",
@@ -25,19 +25,20 @@ _EXPECTED: Final = {
 }
 
 
-def validate(tree: dict[str, Any], problems: Problems) -> Document | None:
-    """None if there are problems, all of which were added."""
+def validate(tree: dict[str, Any], document: type[T], problems: Problems, keys: str) -> T | None:
+    """None if there are problems, all of which were added. ``keys`` is the hint that says where all keys are listed."""
     try:
-        return Document.model_validate(tree)
+        return document.model_validate(tree)
     except ValidationError as error:
         findings = error.errors(include_url=False)
-    meant = {(*_location(finding)[:-1], _meant(finding)) for finding in findings if finding["type"] == _UNKNOWN}
+    meant = {(*_location(finding)[:-1], _meant(finding, document)) for finding in findings
+             if finding["type"] == _UNKNOWN}  # fmt: skip
     for finding in findings:
         at, kind = _location(finding), finding["type"]
         if (kind == "missing" and at in meant) or (kind != _UNKNOWN and problems.is_silent(at)):
             continue  # the mistyped key is told, and what was meant by it
         about_keys = kind in (_UNKNOWN, "missing")
-        problems.add(at, _message(finding, at), of_key=kind == _UNKNOWN, hint=_KEYS if about_keys else None)
+        problems.add(at, _message(finding, at, document), of_key=kind == _UNKNOWN, hint=keys if about_keys else None)
     return None
 
 
@@ -45,15 +46,15 @@ def _location(finding: ErrorDetails) -> Location:
     return tuple(part for part in finding["loc"] if part != "[key]")
 
 
-def _meant(finding: ErrorDetails) -> str:
+def _meant(finding: ErrorDetails, document: type[Table]) -> str:
     at = _location(finding)
-    return closest(str(at[-1]), _keys_at(at[:-1])) or ""
+    return closest(str(at[-1]), _keys_at(at[:-1], document)) or ""
 
 
-def _message(finding: ErrorDetails, at: Location) -> str:
+def _message(finding: ErrorDetails, at: Location, document: type[Table]) -> str:
     kind = finding["type"]
     if kind == _UNKNOWN:
-        return f"there is no such key{suggestion(str(at[-1]), _keys_at(at[:-1]))}"
+        return f"there is no such key{suggestion(str(at[-1]), _keys_at(at[:-1], document))}"
     if kind == "missing":
         return "is missing"
     if kind == "too_short":
@@ -77,9 +78,9 @@ def _as_toml(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _keys_at(location: Location) -> list[str]:
+def _keys_at(location: Location, document: type[Table]) -> list[str]:
     """The keys that the table at ``location`` may have."""
-    table: type[Table] = Document
+    table = document
     for key in location:
         if isinstance(key, str):
             table = table_in(_fields(table).get(key)) or table  # or a name that the recipe chose, as in [vars]

@@ -23,7 +23,7 @@ _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _TOKEN: Final = re.compile(rf"\\\{{\{{|\{{\{{\s*({_NAME})\s*(?:\|\s*({_NAME})\s*)?\}}\}}|\{{\{{")
 
 
-def _tag(text: str) -> str:
+def tag(text: str) -> str:
     """``text`` as a reference's tag (distribution-spec, "Pulling manifests"); Helm writes versions with + this way."""
     legal = re.sub(r"[^A-Za-z0-9_.-]", "_", text)
     return "_" + legal[1:] if legal[:1] in (".", "-") else legal
@@ -31,7 +31,7 @@ def _tag(text: str) -> str:
 
 _DECLARE: Final = "Variables are declared in [vars]; --set name=value gives them other values."
 
-FILTERS: Final[Mapping[str, Callable[[str], str]]] = {"tag": _tag}
+FILTERS: Final[Mapping[str, Callable[[str], str]]] = {"tag": tag}
 
 
 @dataclass(frozen=True, slots=True)
