@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from assembler.report.fleet_report import FleetReport
 
 
+class Emitted(StrEnum):
+    kubernetes = "kubernetes"
+
+
 @dataclass(frozen=True)
 class Cells:
     """Which cells are meant, and whether they are only shown."""
@@ -39,6 +44,13 @@ class Cells:
     missing: Annotated[
         bool, typer.Option("--missing", help="List the cells that the repository lacks, and build nothing.")
     ] = False
+    index: Annotated[
+        bool, typer.Option("--index", help="Make the index of what the repository has, and build nothing.")
+    ] = False
+    emit: Annotated[
+        Emitted | None,
+        typer.Option(metavar="KIND", help="Print what runs the plan elsewhere: kubernetes, for an Indexed Job."),
+    ] = None
     cell: Annotated[
         str | None,
         typer.Option(metavar="CELL", help="Build this one cell here, and make no index: what engines run. @N is the "
@@ -46,11 +58,13 @@ class Cells:
     ] = None  # fmt: skip
 
     def __post_init__(self) -> None:
-        given = [name for name, value in (("--list", self.listed), ("--missing", self.missing), ("--cell", self.cell))
-                 if value]  # fmt: skip
-        if len(given) > 1 or (self.cell and self.only):
-            raise UsageError(f"{' and '.join(given)} contradict each other" if len(given) > 1 else
-                             "--cell and --only contradict each other", hint="Give one of them.")
+        alone = {"--list": self.listed, "--missing": self.missing, "--index": self.index, "--emit": self.emit,
+                 "--cell": self.cell}  # fmt: skip
+        given = [name for name, value in alone.items() if value]
+        if self.only and not (self.listed or self.missing):
+            given.append("--only")
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} contradict each other", hint="Give one of them.")
 
 
 @dataclass(frozen=True)
@@ -110,6 +124,7 @@ def matrix(
     again. One that fails is told with its log, while the others go on; exit code 13. After an interruption, the same
     command goes on.
     """
+    from assembler.commands.kubernetes_job import indexed_job
     from assembler.commands.matrix import raise_if_failed
     from assembler.recipe.matrix_plan import load_plan
 
@@ -119,7 +134,10 @@ def matrix(
     if cells.cell is not None:
         _build_cell(plan, cells.cell, where, world)
         return
-    chosen = plan.chosen(cells.only or [])
+    if cells.emit is not None:
+        emit_json(json.dumps(indexed_job(plan, where.arguments()), indent=2))
+        return
+    chosen = () if cells.index else plan.chosen(cells.only or [])
     if cells.listed or cells.missing:
         _show(plan, chosen, world, printing, lacking=cells.missing)
         return
@@ -139,7 +157,7 @@ def _run(
 
     folder = (where.output or Path("build", plan.name)).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    journal = Journal(folder / "journal.jsonl")
+    journal = Journal(folder / "journal.jsonl", world.clock.wall)
     arguments = ("matrix", str(plan.file), *where.arguments(), *connection.arguments())
     executor = where.executor(plan.name, folder, journal, world)
     return run_matrix(plan, cells, Running(executor, arguments, folder, journal), world)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.commands.index import index
 from assembler.errors import CellsFailed
-from assembler.fleet.task import Task
+from assembler.fleet.task import FINAL, Task
 from assembler.model.place import Place, Store
 from assembler.report.fleet_report import CellReport, FleetReport
 from assembler.report.record_part import counted
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from assembler.fleet.task import Executor, Ran
     from assembler.places.world import World
     from assembler.recipe.matrix_plan import Cell, MatrixPlan
-
-_FINAL: Final = frozenset({2, 3, 10, 12})
-"""Exit codes that another attempt would end with, too: usage, recipe, budget, kernel."""
-
 
 _LINES: Final = 12
 """Of the log of a cell that failed."""
@@ -82,6 +78,8 @@ def _run_cells(plan: MatrixPlan, cells: Sequence[Cell], running: Running, world:
     left = {cell.key: cell for cell in cells}
     with world.progress.task("cells", unit="cells") as task:
         for attempt in range(1, plan.retries + 2):
+            if not left:
+                break
             for ran in running.executor.run(list(_tasks(plan, left.values(), attempt, running))):
                 report = _judged(plan, left[ran.task.key], ran, running.folder)
                 reports[report.key] = report
@@ -89,8 +87,6 @@ def _run_cells(plan: MatrixPlan, cells: Sequence[Cell], running: Running, world:
                 running.journal.note("ended", **report.model_dump(exclude={"values", "reference"}))
                 world.progress.say(report.sentence)
             left = {key: cell for key, cell in left.items() if _may_be_tried_again(reports[key])}
-            if not left:
-                break
     return reports
 
 
@@ -100,7 +96,7 @@ def _tasks(plan: MatrixPlan, cells: Iterable[Cell], attempt: int, running: Runni
 
 
 def _may_be_tried_again(report: CellReport) -> bool:
-    return report.outcome == "failed" and report.exit_code not in _FINAL
+    return report.outcome == "failed" and report.exit_code not in FINAL
 
 
 def _judged(plan: MatrixPlan, cell: Cell, ran: Ran, folder: Path) -> CellReport:

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from assembler.commands.budget import raise_if_broken
-from assembler.commands.build import build, foreseen_inputs
+from assembler.commands.build import build, foreseen_inputs, needs_engine
+from assembler.commands.clean import clean_cache, clean_engine
 from assembler.commands.open_recipe import open_recipe
 from assembler.errors import RecipeError
 from assembler.image.annotations import AXIS, INPUTS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from assembler.model.reference import Reference
     from assembler.places.world import World
     from assembler.recipe.matrix_plan import Cell, MatrixPlan
+    from assembler.recipe.recipe import Recipe
     from assembler.report.build_record import BuildRecord
 
 
@@ -47,6 +49,7 @@ def build_cell(
     if inputs is not None and (there := _there(reference, _digest(inputs), world)) is not None:
         world.progress.say(f"{reference} has come from the same inputs")
         return report.model_copy(update={"digest": str(there)})
+    _tidy(recipe, world, options)
     with temporary_layout(world.cache) as layout:
         record = build(recipe, layout.root, world, options)
         raise_if_broken(record)
@@ -67,6 +70,15 @@ def _there(reference: Reference, inputs: str, world: World) -> Digest | None:
         found = fetch_manifest(repository, reference.identifier)
     annotations = found.value.get("annotations") or {}
     return found.descriptor.digest if annotations.get(INPUTS) == inputs else None
+
+
+def _tidy(recipe: Recipe, world: World, options: BuildOptions) -> None:
+    """What killed cells have left here: nobody else cleans the machines of a fleet."""
+    removed = clean_cache(world.cache)
+    if needs_engine(recipe):
+        removed += clean_engine(world.engine(options.engine), world)
+    for line in removed:
+        world.progress.say(f"removed {line}")
 
 
 def _push(plan: MatrixPlan, cell: Cell, layout: Layout, record: BuildRecord, world: World) -> Digest:

@@ -14,19 +14,20 @@ from assembler.errors import UsageError
 from assembler.locks import attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
 class Journal:
-    """``path`` is made if need be."""
+    """``path`` is made if need be. ``now`` gives seconds since 1970."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self._path = path
+        self._now = now
 
     def note(self, event: str, **facts: Any) -> None:
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"event": event, **facts}) + "\n")
+            file.write(json.dumps({"event": event, "at": round(self._now(), 1), **facts}) + "\n")
 
     def of(self, event: str) -> list[dict[str, Any]]:
         """All of that kind, in order. A line that a killed process left half is passed over."""

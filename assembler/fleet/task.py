@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+FINAL: Final = frozenset({2, 3, 10, 12})
+"""Exit codes that another attempt would end with, too: usage, recipe, budget, kernel."""
+
 _LOG: Final = 1 << 16
 """Characters of a log's end that are kept."""
 

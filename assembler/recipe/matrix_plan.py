@@ -26,6 +26,14 @@ _LONGEST: Final = 128
 _KEYS: Final = "docs/fleets.md lists every key that a plan can have."
 
 
+class KubernetesTable(Table):
+    image: str
+    config_map: str | None = None
+    registry_secret: str | None = None
+    cache_claim: str | None = None
+    parallelism: Annotated[int, Field(ge=1)] = 4
+
+
 class PlanDocument(Table):
     """As TOML has it."""
 
@@ -40,6 +48,7 @@ class PlanDocument(Table):
     set_env: dict[VariableName, str] = Field(default={})
     axes: Annotated[dict[VariableName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
     exclude: list[dict[VariableName, str]] = Field(default=[])
+    kubernetes: KubernetesTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,20 @@ class Cell:
             return fnmatchcase(self.key, pattern)
         pairs = (part.partition("=") for part in pattern.split(","))
         return all(fnmatchcase(self.values.get(name, ""), glob) for name, _, glob in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Kubernetes:
+    """What a Job is made of: the ``image`` has imgasm in it, ``config_map`` the plan, the recipe and its files.
+
+    ``registry_secret`` is of the type kubernetes.io/dockerconfigjson, ``cache_claim`` a volume for the cache.
+    """
+
+    image: str
+    config_map: str | None
+    registry_secret: str | None
+    cache_claim: str | None
+    parallelism: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +100,7 @@ class MatrixPlan:
     settings: Mapping[str, str]
     from_environment: Mapping[str, str]
     cells: tuple[Cell, ...] = field(repr=False)
+    kubernetes: Kubernetes | None = None
 
     def reference(self, cell: Cell) -> Reference:
         return Reference(self.repository.registry, self.repository.repository, cell.key)
@@ -114,6 +138,7 @@ def load_plan(path: Path) -> MatrixPlan:
     return MatrixPlan(
         file, document.name, file.parent / document.recipe, repository, index, document.image, document.retries,
         document.copy_base_layers, document.set, document.set_env, cells,
+        None if document.kubernetes is None else document.kubernetes.into(Kubernetes),
     )  # fmt: skip
 
 

@@ -1,0 +1,170 @@
+"""Twelve builds on engines that are there: one worker is lost in the middle of a build, the collector is killed, and
+one build fails for good."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support import engines
+from tests.support.clusters import dask, slurm, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from assembler.engine.client import Engine
+    from tests.support.clusters import Cluster
+    from tests.support.debian_registry import DebianRegistry
+
+KERNELS = [f"6.1.0-{number}-amd64" for number in range(6)]
+HELD, FAILING = "6.1.0-1-amd64-open", "6.1.0-2-amd64-closed"
+CELLS = {f"{kernel}-{flavour}" for kernel in KERNELS for flavour in ("closed", "open")}
+
+RECIPE = """
+name = "modules"
+[vars]
+kernel = ""
+flavour = ""
+[base]
+image = "{base}"
+[container]
+network = "host"
+[[step]]
+name = "compile"
+run = "wget -q -O /opt/module.ko http://127.0.0.1:{port}/{{{{ kernel }}}}-{{{{ flavour }}}}"
+[[image]]
+name = "modules"
+onto = "scratch"
+keep = ["/opt/**"]
+annotations = {{ "io.imgasm.kernel.releases" = "{{{{ kernel }}}}" }}
+"""
+PLAN = """
+name = "fleet"
+recipe = "recipe.toml"
+repository = "{host}/fleet/modules"
+[axes]
+kernel = {kernels}
+flavour = ["closed", "open"]
+"""
+
+
+@dataclass
+class Source:
+    """What the steps read from. It counts, lets one wait, and has nothing for one of them."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    is_waiting: threading.Event = field(default_factory=threading.Event)
+    may_go_on: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, key: str) -> int:
+        self.asked[key] += 1
+        if key == HELD:
+            self.is_waiting.set()
+            self.may_go_on.wait()
+        return 404 if key == FAILING else 200
+
+
+@contextmanager
+def serving(source: Source) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(source.answer(self.path.strip("/")))
+            self.end_headers()
+            self.wfile.write(self.path.encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        source.may_go_on.set()
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def docker() -> Iterator[Engine]:
+    with engines.docker() as engine:
+        yield engine
+
+
+@pytest.fixture
+def base(docker: Engine) -> Iterator[str]:
+    image = engines.import_rootfs(docker, engines.busybox_rootfs(), {})
+    yield image
+    docker.images.remove(image)
+
+
+def collect(cluster: Cluster, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "assembler", "matrix", "plan.toml", "--on", cluster.on, "--json"]
+    return subprocess.Popen(command, cwd=folder, env={**os.environ, **cluster.environment}, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+
+def ended(folder: Path) -> list[str]:
+    journal = folder / "build/fleet/journal.jsonl"
+    return re.findall('"ended".*?"key": "([^"]*)"', journal.read_text()) if journal.exists() else []
+
+
+def containers(docker: Engine) -> list[str]:
+    command = docker.command("container", "ls", "--all", "--quiet")
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.engine
+@pytest.mark.root
+@pytest.mark.parametrize("start", [dask, slurm])
+def test_what_is_lost_is_built_again_and_nothing_else(
+    start: Callable[[Path, Mapping[str, str]], AbstractContextManager[Cluster]],
+    tmp_path: Path, docker: Engine, base: str, registry: DebianRegistry,
+) -> None:  # fmt: skip
+    source = Source()
+    environment = {"IMGASM_CACHE": str(tmp_path / "cache"), "IMGASM_ENGINE": "docker"}
+    (tmp_path / "cluster").mkdir()
+    with serving(source) as port, start(tmp_path / "cluster", environment) as cluster:
+        name = f"{registry.host}/{start.__name__}"
+        (tmp_path / "recipe.toml").write_text(RECIPE.format(base=base, port=port))
+        plan = PLAN.format(host=name, kernels=json.dumps(KERNELS))
+        (tmp_path / "plan.toml").write_text(plan)
+
+        with collect(cluster, tmp_path) as first:
+            wait_for(source.is_waiting.is_set)
+            wait_for(lambda: len(ended(tmp_path)) > 1)
+            cluster.lose(cluster.worker_of(f"--cell {HELD}"))
+            first.send_signal(signal.SIGKILL)
+        with collect(cluster, tmp_path) as second:
+            source.may_go_on.set()
+            out, log = second.communicate()
+
+    assert second.returncode == 13, log
+    report: Any = json.loads(out)
+    outcomes = {cell["key"]: cell["outcome"] for cell in report["cells"]}
+    assert outcomes.keys() == CELLS
+    assert {key for key, outcome in outcomes.items() if outcome == "failed"} == {FAILING}
+    (failed,) = [cell for cell in report["cells"] if cell["outcome"] == "failed"]
+    assert (failed["exit_code"], failed["attempts"]) == (6, 2) and "compile" in failed["error"]
+    assert "404" in "".join(failed["last_lines"]) and "error: 1 cell of 12 failed" in log
+
+    assert report["entries"] == 11
+    index = json.loads(subprocess.run(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{report['index']}"],
+                                      capture_output=True, text=True, check=True).stdout)  # fmt: skip
+    entries = {entry["annotations"].get("io.imgasm.axis.kernel"): entry for entry in index["manifests"]}
+    assert len(index["manifests"]) == 12 and entries.keys() == {None, *KERNELS}, "eleven, and a signpost"
+
+    again = {key: times for key, times in source.asked.items() if times > 1 and key != FAILING}
+    assert again == {HELD: 2}, "nothing is built twice but what was lost"
+    assert containers(docker) == []
