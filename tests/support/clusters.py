@@ -88,12 +88,12 @@ def dask(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
 
 
 @contextmanager
-def slurm(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
-    """``environment`` reaches the tasks with the job."""
+def slurm(folder: Path, environment: Mapping[str, str], more: str = "") -> Iterator[Cluster]:
+    """``environment`` reaches the tasks with the job, ``more`` is for slurm.conf."""
     host = socket.gethostname().partition(".")[0]
     config = folder / "slurm.conf"
     nodes = "".join(_NODE.format(name=name, host=host, port=free_port()) for name in _WORKERS)
-    config.write_text(_SLURM.format(host=host, folder=folder, port=free_port()) + nodes)
+    config.write_text(_SLURM.format(host=host, folder=folder, port=free_port()) + nodes + more)
     (folder / "state").mkdir()
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "munge.key").chmod(0o600)
