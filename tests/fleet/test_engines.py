@@ -148,6 +148,7 @@ def test_what_is_lost_is_built_again_and_nothing_else(
             first.send_signal(signal.SIGKILL)
         with collect(cluster, tmp_path) as second:
             source.may_go_on.set()
+            wait_for(cluster.is_woken)
             out, log = second.communicate()
 
     assert second.returncode == 13, log

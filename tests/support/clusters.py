@@ -66,6 +66,17 @@ class Cluster:
             os.kill(process, signal.SIGKILL)
         worker.wait()
 
+    def is_woken(self) -> bool:
+        """Whether what was lost may begin again at once: Slurm lets two minutes pass, unless it is told otherwise."""
+        if self.on != "slurm":
+            return True
+        config = Path(self.environment["SLURM_CONF"])
+        waiting = _told(["squeue", "--noheader", "--array", "--states=PD", "--format=%i %r"], config).splitlines()
+        tasks = [line.split()[0] for line in waiting if line.endswith(" BeginTime")]
+        for task in tasks:
+            _told(["scontrol", "update", f"JobId={task}", "StartTime=now"], config)
+        return bool(tasks)
+
     def worker_of(self, words: str) -> subprocess.Popen[bytes]:
         """The one below which a process runs that has ``words`` in its command line."""
         return next(worker for worker in self.workers if any(words in _command_line(one) for one in _below(worker.pid)))
@@ -95,6 +106,9 @@ def slurm(folder: Path, environment: Mapping[str, str], more: str = "") -> Itera
     nodes = "".join(_NODE.format(name=name, host=host, port=free_port()) for name in _WORKERS)
     config.write_text(_SLURM.format(host=host, folder=folder, port=free_port()) + nodes + more)
     (folder / "state").mkdir()
+    version = subprocess.run(["slurmd", "-V"], capture_output=True, text=True, check=True).stdout.split()[-1]
+    if tuple(map(int, version.split(".")[:2])) > (23, 11):  # those before know no such setting, and need none
+        (folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "munge.key").chmod(0o600)
     cluster = Cluster("slurm", {"SLURM_CONF": str(config), **environment})
