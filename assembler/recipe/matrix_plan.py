@@ -23,7 +23,7 @@ from assembler.recipe.variables import tag
 _LONGEST: Final = 128
 """Characters of a tag (distribution-spec, "Pulling manifests")."""
 
-_KEYS: Final = "docs/fleets.md lists every key that a plan can have."
+_KEYS: Final = "docs/how-to/fleets.md lists every key that a plan can have."
 
 
 class KubernetesTable(Table):
