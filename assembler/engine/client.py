@@ -34,7 +34,7 @@ class Engine(Endpoint):
         """
         shared = tuple(bind for bind in spec.binds if self.shares(bind.host))
         with container.lifetime(self, spec.name, warn) as life:
-            container.create(self, replace(spec, binds=shared))
+            container.create(self, replace(spec, binds=shared), self.images.config(spec.image)["config"].get("User"))
             container.start(self, spec.name)
             session = Session(self, spec, life, warn)
             session.prepare([bind for bind in spec.binds if bind not in shared])

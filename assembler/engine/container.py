@@ -9,7 +9,6 @@ from threading import Thread
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from assembler.engine.client_process import ask
-from assembler.engine.images import Images
 from assembler.engine.owner_labels import labels
 from assembler.engine.refusal import explain, refusals
 from assembler.model.container import Container
@@ -65,15 +64,20 @@ class ContainerSpec:
         return f"imgasm-{self.build}"
 
 
-def create(engine: Endpoint, spec: ContainerSpec) -> None:
-    """Creates the container without starting it. Process 1 has the build's id as an argument, to be known by."""
+def create(engine: Endpoint, spec: ContainerSpec, user: str | None) -> None:
+    """Creates the container without starting it. Process 1 has the build's id as an argument, to be known by.
+
+    ``user`` is the image's own, None for root: steps are root's. Root is named only where it must be, because for a
+    user by number podman writes /etc/group if it is missing.
+    """
     what = f"{engine.name} could not create the container"
     # Docker copies what its image has into each volume before it answers: there is no time by which that must be done.
-    ask(engine.command("container", "create", *_options(engine, spec), spec.image, "-c", SLEEPER, "imgasm", spec.build),
-        what, timeout=None)
+    options = _options(engine, spec, user)
+    ask(engine.command("container", "create", *options, spec.image, "-c", SLEEPER, "imgasm", spec.build), what,
+        timeout=None)
 
 
-def _options(engine: Endpoint, spec: ContainerSpec) -> Iterator[str]:
+def _options(engine: Endpoint, spec: ContainerSpec, user: str | None) -> Iterator[str]:
     """python-on-whales has no ``--image-volume``; without it podman would hide the files below the base's VOLUMEs."""
     yield from ("--name", spec.name, "--entrypoint", "/bin/sh", "--workdir", "/", "--no-healthcheck")
     if engine.name == "podman":
@@ -83,8 +87,8 @@ def _options(engine: Endpoint, spec: ContainerSpec) -> Iterator[str]:
         yield "--privileged"
     if network := wanted.network or _default_network(engine):
         yield from ("--network", network)
-    if user := _root(engine, spec.image):
-        yield from ("--user", user)
+    if user:
+        yield from ("--user", "0")
     mounts = (",".join(fields) for fields in (
         *map(_scratch, wanted.scratch), *map(_bind, spec.binds),
         *([*_scratch(path), f"source={volume}"] for path, volume in spec.caches.items()),
@@ -107,8 +111,7 @@ def create_idle(engine: Endpoint, image: str, name: str, its_labels: Mapping[str
 
 
 def start(engine: Endpoint, name: str) -> None:
-    with refusals(f"{engine.name} could not start the container"):
-        engine.client.container.start(name)
+    ask(engine.command("container", "start", name), f"{engine.name} could not start the container", timeout=None)
 
 
 @dataclass(slots=True)
@@ -194,13 +197,9 @@ def _default_network(engine: Endpoint) -> str | None:
     """A dockerd without a bridge gives containers no network at all; a build nearly always needs one."""
     if engine.name == "podman":
         return None
-    with refusals("docker could not list its networks"):
-        return None if engine.client.network.exists("bridge") else "host"
-
-
-def _root(engine: Endpoint, image: str) -> str | None:
-    """Named only where the image has another user: for a user by number podman writes /etc/group if it is missing."""
-    return "0" if Images(engine).config(image)["config"].get("User") else None
+    bridge = ask(engine.command("network", "ls", "--quiet", "--filter", "name=^bridge$"),
+                 "docker could not list its networks")
+    return None if bridge.strip() else "host"
 
 
 def _scratch(path: PurePosixPath) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from assembler.engine.client_process import ask, feed, follow, reading
 from assembler.engine.owner_labels import PREFIX
-from assembler.engine.refusal import refusals
+from assembler.engine.refusal import is_of_absent_image, refusals
 from assembler.errors import EngineError
 from assembler.model import media_types
 from assembler.model.platform import Platform
@@ -49,6 +49,7 @@ class Images:
 
     def __init__(self, engine: Endpoint) -> None:
         self._engine = engine
+        self._known: dict[str, _Image] = {}
 
     def ensure(self, reference: str, progress: Progress, *, refresh: bool = False) -> str:
         """The id of the image called ``reference``. It is pulled if the engine does not have it, or to ``refresh``."""
@@ -63,8 +64,12 @@ class Images:
         return self._inspect(reference).id
 
     def find(self, reference: str) -> str | None:
-        with refusals(f"{self._engine.name} could not look for {reference}"):
-            return self._inspect(reference).id if self._engine.client.image.exists(reference) else None
+        try:
+            return self._inspect(reference).id
+        except EngineError as error:
+            if is_of_absent_image(error):
+                return None
+            raise
 
     def load(self, archive: BinaryIO) -> str:
         """Reads an OCI or Docker archive from ``archive`` and returns the id of its (last) image."""
@@ -80,7 +85,7 @@ class Images:
 
         History and times are missing: they are the archive's (:meth:`save`). imgasm's own labels are left out.
         """
-        found = self._inspect(image)
+        found = self._known.get(image) or self._inspect(image)  # an id's image never changes
         run = {key: value for key in _RUN_KEYS if (value := (found.config or {}).get(key))}
         labels = {key: value for key, value in run.pop("Labels", {}).items() if not key.startswith(PREFIX)}
         platform = Platform(found.os, found.architecture, found.variant)
@@ -115,4 +120,6 @@ class Images:
             image = _ANSWER.validate_json(answer)[0]
         except (ValidationError, IndexError) as error:
             raise EngineError(f"{what}: its answer is not understood", detail=str(error)) from error
-        return image if image.id.startswith("sha256:") else image.model_copy(update={"id": f"sha256:{image.id}"})
+        image = image if image.id.startswith("sha256:") else image.model_copy(update={"id": f"sha256:{image.id}"})
+        self._known[image.id] = image
+        return image

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
@@ -22,9 +23,11 @@ from assembler.engine import unmount
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from python_on_whales.components.container.models import Mount as Inspected
-
     from assembler.engine.init_process import Mount
+    from assembler.engine.inspection import Mounted
+
+Sight = tuple[object, ...]
+"""What somebody saw of a mount: another one is a change."""
 
 _KERNELS: Final = (b"/proc", b"/sys", b"/dev")
 
@@ -42,7 +45,45 @@ def look(points: Sequence[bytes], word: str) -> list[str]:
     return ["/bin/sh", "-c", _LOOK, word, *map(os.fsdecode, points)]
 
 
-def points_of(volumes: Iterable[Inspected], table: Sequence[Mount]) -> frozenset[bytes]:
+def look_from_here(pid: int, point: bytes, former: Sight | None = None) -> Sight:
+    """What changes with what is mounted at ``point``, as root sees it without a process in the container.
+
+    A step may have put links into the path, and they lead through this machine: only what is the same file or directory
+    as ``former`` was is read.
+    """
+    try:
+        opened = os.open(b"/proc/%d/root%b" % (pid, point), os.O_PATH | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    try:
+        status = os.fstat(opened)
+        identity = status.st_dev, status.st_ino
+        if former is not None and former[:1] != (identity,):
+            return (identity,)
+        content: object = None
+        if stat.S_ISDIR(status.st_mode):
+            content = tuple(_below(opened))
+        elif stat.S_ISREG(status.st_mode):
+            with open(f"/proc/self/fd/{opened}", "rb") as file:
+                content = file.read()
+        return identity, (status.st_mode, status.st_uid, status.st_gid), content
+    finally:
+        os.close(opened)
+
+
+def _below(directory: int) -> Iterator[Sight]:
+    """All names in it, and what tells of a change to them."""
+    for folder, directories, files, opened in os.fwalk(".", dir_fd=directory):
+        directories.sort()
+        for name in sorted((*directories, *files)):
+            try:
+                seen = os.stat(name, dir_fd=opened, follow_symlinks=False)
+            except FileNotFoundError:  # a process that the step left behind removed it just now
+                continue
+            yield folder, name, seen.st_mode, seen.st_uid, seen.st_gid, seen.st_size, seen.st_mtime_ns, seen.st_ino
+
+
+def points_of(volumes: Iterable[Mounted], table: Sequence[Mount]) -> frozenset[bytes]:
     """Where ``volumes``, as ``inspect`` tells of them, really are: a declared path may lead through links."""
     names = {os.fsencode(volume.name) for volume in volumes if volume.name}
     declared = {os.fsencode(volume.destination) for volume in volumes if volume.destination}

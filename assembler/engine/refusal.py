@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NOT_ALLOWED: Final = ("This user has no access to the engine's socket. Join its group (sudo usermod -aG docker $USER, "
                       "then log in again), use sudo, or use rootless podman (--engine podman).")
 
+_ABSENT: Final = ("no such image", "reference does not exist", "image not known")
+
 _REMEDIES: Final[tuple[tuple[str, str | None], ...]] = (
     ("exec: \"/bin/sh\"", "The base image needs a /bin/sh, which keeps the container running."),
     ("unable to apply caps",
@@ -38,9 +40,7 @@ _REMEDIES: Final[tuple[tuple[str, str | None], ...]] = (
     ("permission denied", None),  # of a file, a device, a mount: whatever it is, a login does not help
     ("denied", "Check the image's name, and log in with the engine's own client: docker login, podman login."),
     ("no such host", "Check the registry's name, and the engine's network and DNS."),
-    ("no such image", "Pull it first, or check its name; the engine has no image of that name."),
-    ("reference does not exist", "Pull it first, or check its name; the engine has no image of that name."),
-    ("image not known", "Pull it first, or check its name; the engine has no image of that name."),
+    *((symptom, "Pull it first, or check its name; the engine has no image of that name.") for symptom in _ABSENT),
     ("empty export", "Docker can't save an image without layers; take it from a registry or a layout."),
     ("manifest unknown", "Check the image's tag or digest."),
     ("not found", "Check the name: the engine does not know it."),
@@ -57,6 +57,11 @@ def explain(what: str, stderr: str) -> EngineError:
     known = stderr.lower()
     hint = next((remedy for symptom, remedy in _REMEDIES if symptom in known), None)
     return EngineError(f"{what}: {reason}", hint=hint, detail="\n".join(lines[-10:-1]) or None)
+
+
+def is_of_absent_image(error: EngineError) -> bool:
+    """Whether the engine says that it has no such image."""
+    return any(symptom in error.message.lower() for symptom in _ABSENT)
 
 
 @contextmanager

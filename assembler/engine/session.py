@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.engine import container, init_process, mounted_over, step
 from assembler.engine.client_process import ask, feed, reading
+from assembler.engine.inspection import inspect
 from assembler.engine.output_lines import Lines
 from assembler.engine.overlay_directories import NotReadableInPlace, OverlayDirs, locate
-from assembler.engine.refusal import refusals
 from assembler.errors import EngineError
 
 if TYPE_CHECKING:
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from python_on_whales import Container
-    from python_on_whales.components.container.models import Mount as Inspected
-
     from assembler.engine.container import Bind, ContainerSpec
     from assembler.engine.endpoint import Endpoint
+    from assembler.engine.inspection import Inspected, Mounted
 
 _STARTING: Final = 50
 """Looks at process 1 before it is taken for another machine's: a second."""
@@ -69,7 +67,7 @@ class Session:
         self.volumes: tuple[bytes, ...] = ()
         """Where the image's VOLUMEs could not be taken away: paths in the rootfs, to which what is there belongs."""
         self.aside = Aside()
-        self._seen: dict[bytes, str] = {}
+        self._seen: dict[bytes, mounted_over.Sight | None] = {}
 
     def prepare(self, unshared: Iterable[Bind], former: Aside | None = None) -> None:
         """Once, before anything else runs in the container. ``unshared``: what the engine could not mount.
@@ -78,7 +76,7 @@ class Session:
         """
         self._check_programs()
         self.mount_table = self._read_mount_table()
-        volumes = [mount for mount in self._inspect().mounts if mount.type == "volume"]
+        volumes = [mount for mount in self._inspected.mounts if mount.type == "volume"]
         scratch, declared = self._split(volumes)
         self.aside = former or Aside(tuple(point.strip(b"/") for point in declared))
         if declared and self.pid is not None:
@@ -87,11 +85,12 @@ class Session:
             _, declared = self._split(volumes)
         self.volumes = tuple(point.strip(b"/") for point in declared)
         memory = (os.fsencode(self.spec.in_memory),) if self.spec.in_memory is not None else ()
-        self._seen = self._look_at(tuple(mounted_over.watched(self.mount_table, (*scratch, *declared, *memory))))
+        self._seen = dict.fromkeys(mounted_over.watched(self.mount_table, (*scratch, *declared, *memory)))
+        self._seen = self._look()
         for bind in unshared:
             self._copy_in(bind)
 
-    def _split(self, volumes: Sequence[Inspected]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
+    def _split(self, volumes: Sequence[Mounted]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
         """Where scratch is, and where volumes of the image hide files that are the container's own."""
         ours = {str(path) for path in (*self.spec.container.scratch, *self.spec.caches)}
         scratch = [volume for volume in volumes if volume.destination in ours]
@@ -185,7 +184,7 @@ class Session:
         Paths in the rootfs. Neither scratch, which is for that, nor :attr:`volumes`, which are read.
         """
         try:
-            now = self._look_at(tuple(self._seen))
+            now = self._look()
         except EngineError as error:  # a step that removed the shell was the last one
             self._warn(f"{error.message}; what was written to {', '.join(map(os.fsdecode, self._seen))} is lost")
             return []
@@ -196,15 +195,15 @@ class Session:
         if self.pid is None:
             return NotReadableInPlace("the engine's processes are not this machine's")
         root = self.engine.info.root
-        driver = self._inspect().graph_driver
-        return locate(self.pid, [root / "overlay2", root / "overlay"], driver.data if driver else None)
+        graph = self._inspected.graph
+        return locate(self.pid, [root / "overlay2", root / "overlay"], graph.data if graph else None)
 
     @cached_property
     def pid(self) -> int | None:
         """Process 1 of the container as this machine numbers it; None if it runs elsewhere."""
         if not self.engine.info.local:
             return None
-        pid = self._inspect().state.pid
+        pid = self._inspected.state.pid
         for _ in range(_STARTING):
             if pid and init_process.is_init_of(pid, self.spec.build):
                 return pid
@@ -235,7 +234,7 @@ class Session:
         if root is None:
             return {}
         wanted = {str(path) for path in (self.spec.caches if caches else self.spec.container.scratch)}
-        sources = {mount.destination: mount.source for mount in self._inspect().mounts}
+        sources = {mount.destination: mount.source for mount in self._inspected.mounts}
         found = {path: root / source.lstrip("/") for path, source in sources.items()
                  if path in wanted and source is not None}
         return {path: directory for path, directory in found.items() if os.access(directory, os.R_OK | os.X_OK)}
@@ -284,12 +283,18 @@ class Session:
                 detail=error.message,
             ) from error
 
-    def _look_at(self, points: Sequence[bytes]) -> dict[bytes, str]:
-        if not points:
+    def _look(self) -> dict[bytes, mounted_over.Sight | None]:
+        """From here where root can: an ``exec`` takes an engine 0.1 s, and this is asked after each step."""
+        if not self._seen:
             return {}
         what = "could not look at what is mounted in the container"
-        answer = ask(self._exec(command=mounted_over.look(points, self.spec.build)), what)
-        return dict(zip(points, answer.split(f"\0{self.spec.build}\0"), strict=False))
+        if self.pid is not None and os.geteuid() == 0:
+            try:
+                return {point: mounted_over.look_from_here(self.pid, point, seen) for point, seen in self._seen.items()}
+            except OSError as error:
+                raise EngineError(f"{what}: {error.strerror}") from error
+        answer = ask(self._exec(command=mounted_over.look(tuple(self._seen), self.spec.build)), what)
+        return dict(zip(self._seen, ((text,) for text in answer.split(f"\0{self.spec.build}\0")), strict=False))
 
     def _read_mount_table(self) -> list[init_process.Mount]:
         if self.pid is not None:
@@ -301,9 +306,10 @@ class Session:
     def _exec(self, *options: str, command: Sequence[str]) -> list[str]:
         return [*self.engine.command("container", "exec", *options, self.name), *command]
 
-    def _inspect(self) -> Container:
-        with refusals(f"{self.engine.name} could not inspect the container"):
-            return self.engine.client.container.inspect(self.name)
+    @cached_property
+    def _inspected(self) -> Inspected:
+        """What does not change as long as the container runs."""
+        return inspect(self.engine, self.name)
 
     def _trouble(self, command: step.Command, status: int) -> str | None:
         """What the engine knows about the container that explains a failed step. EngineError where it no longer knows
@@ -311,7 +317,7 @@ class Session:
         if status > 128:
             time.sleep(0.5)  # when the container ends, its steps are killed, and the engine learns of it a moment later
         try:
-            state = self._inspect().state
+            state = inspect(self.engine, self.name).state
         except EngineError as error:
             raise EngineError(
                 f"the container or {self.engine.name} itself went away during step {command.name!r}",
@@ -325,8 +331,7 @@ class Session:
     def _freeze(self) -> bool:
         """Not every engine can freeze (rootless podman on cgroups v1): then all processes are stopped one by one."""
         try:
-            with refusals("could not pause"):
-                self.engine.client.container.pause(self.name)
+            ask(self.engine.command("container", "pause", self.name), "could not pause")
         except EngineError:
             self._kill("STOP")
             return False
@@ -336,8 +341,8 @@ class Session:
         if not frozen:
             self._kill("CONT")
             return
-        with refusals(f"{self.engine.name} could not let the container go on"):
-            self.engine.client.container.unpause(self.name)
+        what = f"{self.engine.name} could not let the container go on"
+        ask(self.engine.command("container", "unpause", self.name), what)
 
     def _kill(self, signal: str) -> None:
         """A signal for every process in the container but the first and the shell that sends it (kill(2), pid -1)."""

@@ -15,6 +15,7 @@ import os
 import stat
 import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _ARGUMENTS = 512 * 1024
 """Bytes of directory names for one find: a quarter of the 2 MB that Linux allows by default."""
 
+_FEW: Final = 1000
+"""Entries that Python looks at before a find has started, 3 ms."""
 
 BASE: Final = -1
 """Stands for a step: the file is the base's, and no layer holds it."""
@@ -237,9 +240,9 @@ class DirectoryScan:
         return DirectoryChange(_content(came), _content(gone), discarded)
 
     def _changed_directories(self) -> list[bytes]:
-        """Parents first. Without GNU find: all of them."""
+        """Parents first. Without GNU find, and where it would take longer to start: all of them."""
         known = sorted(self._directories)
-        if not (self._can_ask and os.path.isdir(self._root)):
+        if not (self._can_ask and self.entries > _FEW and os.path.isdir(self._root)):
             return known
         asked = [_ask(self._enter, self._root, part, self._newest) for part in _parts(known)]
         answers = b"".join(process.communicate()[0] for process in asked)
@@ -255,6 +258,7 @@ def _same_directory(then: Seen, now: Seen) -> bool:
     return then.is_directory and now.is_directory and then.inode == now.inode
 
 
+@cache
 def _find_is_gnu() -> bool:
     try:
         question = ["find", "/dev/null", "-newerct", "@0", "-printf", "%H\\0"]

@@ -5,29 +5,27 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from assembler.measure import directory_scan
 from assembler.measure.directory_scan import DirectoryChange, DirectoryScan
 from tests.support.deep import deep_tree
 
 
 @pytest.fixture(params=["with find", "without find"])
-def scan(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectoryScan]:
-    """On a tree of two files; once as on a machine whose find is not GNU's."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
+def scan(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DirectoryScan:
+    """On a tree of two files; once as on a machine whose find is not GNU's, once as of a tree where it is asked."""
     if request.param == "without find":
-        monkeypatch.setenv("PATH", str(tools))
+        monkeypatch.setattr(directory_scan, "_find_is_gnu", lambda: False)
+    else:
+        monkeypatch.setattr(directory_scan, "_FEW", 0)
     root = tmp_path / "root"
     (root / "etc").mkdir(parents=True)
     (root / "etc/a").write_bytes(b"a" * 1000)
     (root / "b").write_bytes(b"b" * 10)
-    scan = DirectoryScan(root)
-    monkeypatch.undo()
-    yield scan
+    return DirectoryScan(root)
 
 
 @pytest.fixture
@@ -218,3 +216,10 @@ def test_a_root_that_vanished_is_empty(tmp_path: Path) -> None:
     scan = DirectoryScan(tmp_path / "v")
     (tmp_path / "v").rename(tmp_path / "w")
     assert scan.commit(0) == DirectoryChange(removed=3, discarded={None: 3})
+
+
+def test_a_find_that_is_missing_is_not_gnus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    directory_scan._find_is_gnu.cache_clear()
+    assert not directory_scan._find_is_gnu()
+    directory_scan._find_is_gnu.cache_clear()
