@@ -166,9 +166,12 @@ def _run(
 def _build_cell(plan: MatrixPlan, key: str, where: Where, world: World) -> None:
     from assembler.commands.job import BuildOptions
     from assembler.commands.matrix_cell import build_cell
+    from assembler.commands.shared_checkpoints import shared_place
 
     secrets = {name: environment.variable(variable) for name, variable in plan.from_environment.items()}
-    options = BuildOptions(engine=where.engine, cache=not where.no_cache)
+    shared = shared_place(plan.checkpoints) if plan.checkpoints else None
+    options = BuildOptions(engine=where.engine, cache=not where.no_cache, cache_from=(shared,) if shared else (),
+                           cache_to=shared)  # fmt: skip
     emit_json(build_cell(plan, plan.cell(key), secrets, world, options).model_dump_json())
 
 

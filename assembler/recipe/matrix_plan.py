@@ -44,6 +44,7 @@ class PlanDocument(Table):
     tag: str = "latest"
     retries: Annotated[int, Field(ge=0, le=9)] = 1
     copy_base_layers: bool = False
+    checkpoints: str | None = None
     set: dict[VariableName, str] = Field(default={})
     set_env: dict[VariableName, str] = Field(default={})
     axes: Annotated[dict[VariableName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
@@ -86,7 +87,7 @@ class MatrixPlan:
 
     ``image`` is which of the recipe's images that is; None: it makes one only. ``settings`` are variables of every
     cell, ``from_environment`` those that come from an environment variable, by name. ``retries`` is how often a cell
-    that failed is tried again.
+    that failed is tried again. ``checkpoints`` is where machines share what steps have left that cells have in common.
     """
 
     file: Path
@@ -97,6 +98,7 @@ class MatrixPlan:
     image: str | None
     retries: int
     copy_base_layers: bool
+    checkpoints: str | None
     settings: Mapping[str, str]
     from_environment: Mapping[str, str]
     cells: tuple[Cell, ...] = field(repr=False)
@@ -137,7 +139,7 @@ def load_plan(path: Path) -> MatrixPlan:
     index = Reference(repository.registry, repository.repository, document.tag)
     return MatrixPlan(
         file, document.name, file.parent / document.recipe, repository, index, document.image, document.retries,
-        document.copy_base_layers, document.set, document.set_env, cells,
+        document.copy_base_layers, document.checkpoints, document.set, document.set_env, cells,
         None if document.kubernetes is None else document.kubernetes.into(Kubernetes),
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ import pytest
 
 from tests.support import engines
 from tests.support.clusters import dask, slurm, wait_for
+from tests.support.thin import Imgasm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -120,8 +121,8 @@ def ended(folder: Path) -> list[str]:
     return re.findall('"ended".*?"key": "([^"]*)"', journal.read_text()) if journal.exists() else []
 
 
-def containers(docker: Engine) -> list[str]:
-    command = docker.command("container", "ls", "--all", "--quiet")
+def containers(docker: Engine, base: str) -> list[str]:
+    command = docker.command("container", "ls", "--all", "--quiet", "--filter", f"ancestor={base}")
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
@@ -168,4 +169,24 @@ def test_what_is_lost_is_built_again_and_nothing_else(
 
     again = {key: times for key, times in source.asked.items() if times > 1 and key != FAILING}
     assert again == {HELD: 2}, "nothing is built twice but what was lost"
-    assert containers(docker) == []
+    assert containers(docker, base) == []
+
+
+@pytest.mark.engine
+@pytest.mark.root
+def test_machines_share_the_steps_that_cells_have_in_common(
+    tmp_path: Path, docker: Engine, base: str, registry: DebianRegistry
+) -> None:
+    common = '[[step]]\nname = "toolchain"\nrun = "echo cc > /usr/bin/cc"\ncheckpoint = true\n'
+    source = Source()
+    plan = PLAN.format(host=f"{registry.host}/shared", kernels=json.dumps(KERNELS[3:5]))
+    (tmp_path / "plan.toml").write_text(f'checkpoints = "{registry.host}/shared/cache"\n{plan}')
+    logs = []
+    with serving(source) as port:
+        (tmp_path / "recipe.toml").write_text(
+            RECIPE.format(base=base, port=port).replace("[[step]]", f"{common}[[step]]"))
+        for machine, cell in (("one", "@0"), ("two", "@3")):
+            imgasm = Imgasm(tmp_path, IMGASM_ENGINE="docker", IMGASM_CACHE=str(tmp_path / machine))
+            logs.append(imgasm("matrix", "plan.toml", "--cell", cell).stderr)
+    assert "toolchain: " in logs[0] and "starting from" not in logs[0]
+    assert "starting from the checkpoint after step toolchain" in logs[1]
