@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,6 +107,7 @@ def test_choosing_by_kernel_and_by_what_else_is_told(imgasm: Forked, made: Handm
     assert choose("6.1.0-55-amd64").stdout == f"{name}@{digests['closed']}\n"
     assert choose("6.1.0-56-amd64", "--where", "flavour=open").stdout == f"{name}@{digests['open']}\n"
     assert choose("6.1.0-56-amd64", platform="linux/arm64").stdout == f"{name}@{digests['arm']}\n"
+    assert without_imgasm(place, "6.1.0-55-amd64") == digests["closed"]
     ambiguous = choose("6.1.0-56-amd64", status=8).stderr
     assert "has 2 images for the kernel 6.1.0-56-amd64" in ambiguous and "flavour=closed" in ambiguous
     refused = choose("6.1.0-57-amd64", status=12).stderr
@@ -120,6 +123,16 @@ def test_choosing_by_kernel_and_by_what_else_is_told(imgasm: Forked, made: Handm
     told = imgasm.json("choose", place, "--kernel", "6.1.0-57-amd64", "--fallback", other)
     assert told["is_fallback"] and told["digest"] == digests["closed"]
     assert "is a single image, and no index" in imgasm("choose", other, status=8).stderr
+
+
+def without_imgasm(place: str, kernel: str) -> str:
+    """As docs/how-to/fleets.md shows it."""
+    page = (Path(__file__).parents[2] / "docs/how-to/fleets.md").read_text()
+    (script,) = re.findall(r"^skopeo inspect .*?\n(?=```)", page, re.DOTALL | re.MULTILINE)
+    script = script.replace("skopeo inspect", "skopeo inspect --tls-verify=false").replace("$(uname -r)", kernel)
+    done = subprocess.run(["sh", "-c", script.replace("registry.example.com/fleet/nvidia:535", place)],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    return done.stdout.strip()
 
 
 def test_this_machine_is_what_is_chosen_for(imgasm: Forked, made: Handmade) -> None:
