@@ -19,6 +19,7 @@ from assembler.cli import (
     matrix_command,
     rebuild_commands,
     recipe_commands,
+    sbom_commands,
     signals,
     signing_commands,
     size_commands,
@@ -54,6 +55,7 @@ kept_commands.register(app)
 rebuild_commands.register(app)
 cache_commands.register(app)
 size_commands.register(app)
+sbom_commands.register(app)
 image_commands.register(app)
 fleet_commands.register(app)
 signing_commands.register(app)

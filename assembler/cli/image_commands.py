@@ -110,7 +110,7 @@ def push(
     wanted = Wanted(
         destination, build.image, tuple(pushing.tag or ()), pushing.index,
         pushing.compression and pushing.compression.value, pushing.docker, pushing.copy_base_layers,
-        read_private_key(pushing.sign) if pushing.sign else None, pushing.provenance, pushing.attest_in_index,
+        read_private_key(pushing.sign) if pushing.sign else None, pushing.attesting(),
     )  # fmt: skip
     settings = PushOptions(tuple(pushing.mount_from or ()), pushing.piece(), _journal(place.directory))
     pushed = push(place, wanted, connection.world(terminal), settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -11,6 +11,9 @@ import typer
 from assembler.cli import budget_options, shared_options
 from assembler.cli.signing_options import SignOption
 from assembler.errors import UsageError
+
+if TYPE_CHECKING:
+    from assembler.commands.attestations import Attesting
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,15 @@ class Pushing:
         typer.Option(metavar="BUILDER", help="Attest how the images were built, as a build's directory tells it (SLSA "
                      "provenance v1). BUILDER is the URI of who built them. --sign signs it."),
     ] = None  # fmt: skip
+    sbom: Annotated[
+        shared_options.BillFormat | None,
+        typer.Option("--sbom", help="Attest what is in the images' new layers, as imgasm sbom tells it. --sign signs "
+                     "it."),
+    ] = None  # fmt: skip
     attest_in_index: Annotated[
         bool,
-        typer.Option("--attest-in-index", help="Put the provenance into the index of --index as well, unsigned and in "
-                     "BuildKit's form, which `docker buildx imagetools inspect` shows."),
+        typer.Option("--attest-in-index", help="Put what is attested into the index of --index as well, unsigned and "
+                     "in BuildKit's form, which `docker buildx imagetools inspect` shows."),
     ] = False  # fmt: skip
     over_budget: Annotated[
         bool, typer.Option("--over-budget", help="Push even if the build is over a budget.")
@@ -58,13 +66,20 @@ class Pushing:
     ] = None
 
     def __post_init__(self) -> None:
-        if self.provenance is not None and not (self.sign or self.attest_in_index):
-            raise UsageError("--provenance is signed", hint="Give the key with --sign.")
+        attested = self.provenance is not None or self.sbom is not None
+        if attested and not (self.sign or self.attest_in_index):
+            raise UsageError("what is attested is signed", hint="Give the key with --sign.")
         if self.provenance is not None and not urlsplit(self.provenance).scheme:
             raise UsageError(f"--provenance {self.provenance} is no URI",
                              hint="https://ci.example.com/runner is one.")
-        if self.attest_in_index and not (self.provenance and self.index):
-            raise UsageError("--attest-in-index puts provenance into an index", hint="Give --provenance and --index.")
+        if self.attest_in_index and not (attested and self.index):
+            raise UsageError("--attest-in-index puts into an index what is attested",
+                             hint="Give --index, and --provenance or --sbom.")
+
+    def attesting(self) -> Attesting:
+        from assembler.commands.attestations import Attesting
+
+        return Attesting(self.provenance, None if self.sbom is None else self.sbom.value, self.attest_in_index)
 
     def piece(self) -> int | None:
         size = budget_options.parse("--chunk-size", self.chunk_size)

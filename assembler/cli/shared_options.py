@@ -41,6 +41,11 @@ class CodecName(StrEnum):
     none = "none"
 
 
+class BillFormat(StrEnum):
+    cyclonedx = "cyclonedx"
+    spdx = "spdx"
+
+
 EngineOption = Annotated[
     EngineName | None,
     typer.Option("--engine", envvar="IMGASM_ENGINE",

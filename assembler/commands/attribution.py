@@ -16,10 +16,11 @@ from assembler.report import hints
 from assembler.report.debug_symbols import debug_bytes
 from assembler.report.file_kinds import HEAD, kind_of
 from assembler.report.file_table import LayerRow, shares
+from assembler.report.package_facts import packages_in
 from assembler.report.package_owners import PackageOwners, owners_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from assembler.changeset.capture import Capture
     from assembler.changeset.tree import Tree
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from assembler.model.node import Content, Node
     from assembler.report.hints import Hint
     from assembler.report.layer_summary import LayerFile
+    from assembler.report.package_facts import Package
 
 _WITH_SECTIONS: Final = frozenset({"ELF", "kernel module", "object file"})
 
@@ -53,6 +55,10 @@ class Attribution:
         found = owners_in(_TreeFiles(capture.final))
         self.packages_known = found is not None
         self._owners = found or PackageOwners(())
+
+    def packages(self, names: Collection[str]) -> list[Package]:
+        """What the container's databases tell of these packages."""
+        return packages_in(_TreeFiles(self._final), names)
 
     def of(self, written: Written) -> Attributed:
         source_of = written.result.changeset.entries.source_of

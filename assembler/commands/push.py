@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from assembler.commands.attest_in_index import with_provenance
+from assembler.commands.attest_in_index import with_statements
+from assembler.commands.attestations import NOTHING
 from assembler.commands.index import over
-from assembler.commands.provenance import BuiltImages
 from assembler.commands.sign import sign_shipment
 from assembler.errors import UsageError
 from assembler.image.docker_types import as_docker
@@ -23,10 +23,9 @@ from assembler.places.temporary_layout import temporary_layout
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.commands.attest_in_index import Predicates
+    from assembler.commands.attestations import Attesting, Predicates
     from assembler.image.image import Image
     from assembler.image.layout import Layout
-    from assembler.model.digest import Digest
     from assembler.model.place import Place
     from assembler.places.held_image import HeldImage
     from assembler.places.world import World
@@ -42,8 +41,7 @@ class Wanted:
     ``tags`` are given besides the reference's own. ``index`` is the reference of an index over all that is pushed.
     ``compression`` converts layers on the way, ``docker`` the manifest: the layout stays what it is.
     ``copy_base_layers`` allows to copy from other registries what the layout lacks and no registry can mount.
-    ``key`` signs all of it, before a tag leads there. ``provenance`` is the URI of the builder who attests how the
-    images were built; ``attest_in_index`` puts that into the index, too.
+    ``key`` signs all of it and what is attested of it, before a tag leads there.
     """
 
     destination: str | None = None
@@ -54,8 +52,7 @@ class Wanted:
     docker: bool = False
     copy_base_layers: bool = False
     key: PrivateKey | None = None
-    provenance: str | None = None
-    attest_in_index: bool = False
+    attesting: Attesting = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +69,13 @@ def push(place: Place, wanted: Wanted, world: World, options: PushOptions) -> li
         chosen = _chosen(found, wanted, world)
         convert = _Converter(wanted, world, stack)
         images = [convert.converted(held) for held in chosen]
-        predicates = _predicates(place, chosen, images, wanted)
+        predicates = wanted.attesting.predicates(place, zip(chosen, images, strict=True))
         if wanted.index is not None:
             store = stack.enter_context(temporary_layout(world.cache))
             shipments = [_with_index(images, predicates, wanted, world, store)]
         else:
             shipments = _one_by_one(images, wanted)
         return [_ship(one, predicates, wanted, world, options) for one in shipments]
-
-
-def _predicates(
-    place: Place, chosen: Sequence[HeldImage], images: Sequence[HeldImage], wanted: Wanted
-) -> dict[Digest, dict[str, Any]]:
-    """How ``images`` were built, which were ``chosen`` and may have been converted since."""
-    if wanted.provenance is None:
-        return {}
-    built = BuiltImages(place)
-    return {now.digest: built.provenance(was.digest, wanted.provenance)
-            for was, now in zip(chosen, images, strict=True)}  # fmt: skip
 
 
 def _ship(
@@ -137,8 +123,8 @@ def _with_index(
         raise UsageError("--index makes an index over the images of a layout",
                          hint="Give its reference to --index alone, and choose images that are no index themselves.")
     found = over(images, store)
-    if wanted.attest_in_index:
-        found = with_provenance(found, predicates, [f"{target.name}:{tag}" for tag in _tags(target, wanted)], store)
+    if wanted.attesting.in_index:
+        found = with_statements(found, predicates, [f"{target.name}:{tag}" for tag in _tags(target, wanted)], store)
     tags = {found.index.descriptor.digest: _tags(target, wanted)}
     for held in images:
         own = _in_a_registry(held)

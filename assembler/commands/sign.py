@@ -13,7 +13,6 @@ from assembler.places.open import open_place
 from assembler.trust.attachments import PREDICATE_TYPE, SIGNATURE_TEXT
 from assembler.trust.statement import (
     ENVELOPE,
-    PROVENANCE,
     SIGNATURE,
     SIMPLE_SIGNING,
     bundle,
@@ -26,7 +25,7 @@ from assembler.trust.statement import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from assembler.commands.attest_in_index import Predicates
+    from assembler.commands.attestations import Predicates
     from assembler.image.manifests import RawManifest
     from assembler.model.digest import Digest
     from assembler.places.attachments import Attacher
@@ -62,7 +61,7 @@ def sign(target: Reference, key: PrivateKey, world: World) -> list[SignedManifes
 def sign_shipment(shipment: Shipment, predicates: Predicates, key: PrivateKey, world: World) -> None:
     """Signs what is about to be sent, under every tag that will lead to it: its own, and those of the indexes above.
 
-    ``predicates`` says how some of its images were built, which is attested.
+    ``predicates`` are what is attested of some of its images.
     """
     index = [] if shipment.index is None else [shipment.index]
     with attaching(shipment.target, world) as attacher:
@@ -70,10 +69,9 @@ def sign_shipment(shipment: Shipment, predicates: Predicates, key: PrivateKey, w
             for manifest in signable(held):
                 above = (manifest.descriptor.digest, held.digest, *(one.descriptor.digest for one in index))
                 signed = sign_manifest(manifest, _names(shipment, above), key, attacher)
-                if (predicate := predicates.get(signed.digest)) is not None:
-                    names = [str(reference) for reference in signed.references]
-                    stated = statement(signed.digest, names, PROVENANCE, predicate)
-                    attest(manifest.descriptor, stated, PROVENANCE, key, attacher)
+                names = [str(reference) for reference in signed.references]
+                for kind, predicate in predicates.get(signed.digest, {}).items():
+                    attest(manifest.descriptor, statement(signed.digest, names, kind, predicate), kind, key, attacher)
         for manifest in index:
             sign_manifest(manifest, _names(shipment, [manifest.descriptor.digest]), key, attacher)
 

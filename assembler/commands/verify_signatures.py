@@ -13,7 +13,7 @@ from assembler.model.printable import printable
 from assembler.places.attachments import read_signed
 from assembler.places.open import open_place
 from assembler.trust.policy import Asked, MatchRepoDigestOrExact, attestation_refusals, signature_refusals
-from assembler.trust.statement import PROVENANCE
+from assembler.trust.statement import CYCLONEDX, PROVENANCE, SPDX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 KINDS: Final = {
     "slsaprovenance1": PROVENANCE,
-    "cyclonedx": "https://cyclonedx.org/bom",
-    "spdx": "https://spdx.dev/Document",
+    "cyclonedx": CYCLONEDX,
+    "spdx": SPDX,
 }
 """Predicate types, by the names that cosign has for them."""
 

@@ -59,6 +59,8 @@ def make_record(
 ) -> BuildRecord:
     """Reads the container's files, so it wants them there still. ``layout`` is what the images were written to."""
     meter = attribution.meter
+    images = tuple(_image(outcome, attribution, layout) for outcome in outcomes)
+    owners = {name for image in images if image.table is not None for name in image.table.package_names}
     return BuildRecord(
         imgasm=__version__,
         libraries=dict(LIBRARIES),
@@ -72,7 +74,8 @@ def make_record(
         ),
         prune=tuple(_pruned(outcomes)),
         drops=tuple(_drops(outcomes)),
-        images=tuple(_image(outcome, attribution, layout) for outcome in outcomes),
+        packages=tuple(attribution.packages(owners)),
+        images=images,
         caches=tuple(_caches(recipe, meter)),
         notes=tuple(_notes(attribution)),
     )

@@ -18,6 +18,7 @@ from assembler.report.dockerfile_cost import DockerfileCost, LastStage
 from assembler.report.file_table import FileTable
 from assembler.report.hints import Hint
 from assembler.report.kernel_verdicts import ImageVerdicts
+from assembler.report.package_facts import Package
 from assembler.report.record_part import RecordPart
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ class BuildRecord(RecordPart):
     recipe: RecipeName
     vars: dict[str, str] = Field(default_factory=dict)
     engine: EngineName | None = None
+    packages: tuple[Package, ...] = ()
+    """Those that own a file in one of the layers, as the container's database told of them before it was pruned."""
     inputs: Inputs | None = None
     """What all of this came from, as digests."""
     materials: tuple[Material, ...] = ()

@@ -34,6 +34,8 @@ SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
 """The type of a claim that says no more than: this image is ours."""
 
 PROVENANCE: Final = "https://slsa.dev/provenance/v1"
+CYCLONEDX: Final = "https://cyclonedx.org/bom"
+SPDX: Final = "https://spdx.dev/Document"
 
 _STATEMENT: Final = "https://in-toto.io/Statement/v1"
 _STATEMENTS: Final = (_STATEMENT, "https://in-toto.io/Statement/v0.1")

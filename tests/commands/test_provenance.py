@@ -146,8 +146,9 @@ def test_an_index_can_hold_it_as_buildkit_does(project: Project) -> None:
 
 @pytest.mark.parametrize(("options", "told"), [
     (["--provenance", BUILDER], "Give the key with --sign"),
+    (["--sbom", "spdx"], "Give the key with --sign"),
     (["--provenance", "somebody", "--sign", "own.key"], "is no URI"),
-    (["--provenance", BUILDER, "--sign", "own.key", "--attest-in-index"], "Give --provenance and --index"),
+    (["--provenance", BUILDER, "--sign", "own.key", "--attest-in-index"], "Give --index, and --provenance or --sbom"),
 ])  # fmt: skip
 def test_what_can_not_be_attested_is_refused(project: Project, options: list[str], told: str) -> None:
     assert told in project.push(*options, status=2)

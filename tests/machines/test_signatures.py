@@ -82,6 +82,11 @@ class Stage:
     def cosign(self, name: str, *command: str, key: str = "good") -> subprocess.CompletedProcess[str]:
         return self.machine.run("cosign", *command, "--key", f"/keys/{key}.pub", *OFFLINE, self.reference(name))
 
+    def buildx(self, name: str, field: str) -> Any:
+        """What is attested in an index, as Docker's client finds it there."""
+        inspect = ("imagetools", "inspect", "--format", f"{{{{json .{field}}}}}", self.reference(name))
+        return json.loads(self.machine.run("/usr/libexec/docker/cli-plugins/docker-buildx", *inspect).stdout)
+
     def verify(self, name: str, *options: str, status: int = 0, key: str = "good") -> str:
         done = self.imgasm("verify", self.reference(name), "--signed-by", str(self.keys / f"{key}.pub"), *options,
                            status=status)  # fmt: skip
@@ -162,21 +167,22 @@ def test_an_attestation_is_good_for_its_own_image_alone(stage: Stage) -> None:
     stage.verify("attested:v2")
 
 
-def test_provenance_is_read_by_cosign_and_by_buildx(stage: Stage) -> None:
+def test_provenance_and_bill_are_read_by_cosign_and_by_buildx(stage: Stage) -> None:
     folder = stage.imgasm.directory
     write_image(Layout.create(folder / "base"), "localhost/base:1", rootfs({"opt": None}))
     (folder / "built.toml").write_text(BUILT.format(reference=stage.reference("built:v1")))
     stage.imgasm("build", "built.toml")
     stage.imgasm("push", "build/built", "--sign", str(stage.keys / "good.key"), "--provenance", "https://ci.example.com",
-                 "--index", stage.reference("built:all"), "--attest-in-index")  # fmt: skip
+                 "--sbom", "spdx", "--index", stage.reference("built:all"), "--attest-in-index")  # fmt: skip
     assert stage.cosign("built:v1", "verify-attestation", "--type", "slsaprovenance1").returncode == 0
     assert stage.cosign("built:v1", "verify-attestation", "--type", "slsaprovenance1", key="other").returncode != 0
-    stage.verify("built:all", "--attested", "slsaprovenance1")
+    stage.verify("built:all", "--attested", "slsaprovenance1", "--attested", "spdx")
+    assert stage.cosign("built:v1", "verify-attestation", "--type", "spdxjson").returncode == 0
     assert stage.skopeo("built:all").returncode == 0
 
-    inspect = ("imagetools", "inspect", "--format", "{{json .Provenance}}", stage.reference("built:all"))
-    told = stage.machine.run("/usr/libexec/docker/cli-plugins/docker-buildx", *inspect)
-    assert json.loads(told.stdout)["SLSA"]["runDetails"]["builder"]["id"] == "https://ci.example.com"
+    provenance, bill = (stage.buildx("built:all", field) for field in ("Provenance", "SBOM"))
+    assert provenance["SLSA"]["runDetails"]["builder"]["id"] == "https://ci.example.com"
+    assert [file["fileName"] for file in bill["SPDX"]["files"]] == ["./opt/word"]
 
 
 def unsigned(stage: Stage) -> str:
