@@ -41,7 +41,8 @@ class Action:
 
     @property
     def engine(self) -> str:
-        return self.name.partition("-")[2] or "docker"
+        """Where it has containers or images; empty for those that need none."""
+        return "docker" if self.name == "load" else self.name.partition("-")[2]
 
     def run(self, *before: str) -> Done:
         """The command; ``before`` is what runs it."""

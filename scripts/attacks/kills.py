@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import random
 import sys
-import time
-from collections import Counter
+import threading
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -61,49 +62,64 @@ class Tally:
 
 
 def storm(place: Path, wanted: argparse.Namespace, tallies: dict[str, Tally]) -> None:
-    """So many kills in all, in turns over the actions; ``tallies`` are right after each."""
-    chance, names = random.Random(wanted.seed), wanted.action or ACTIONS
+    """So many kills in all, each action's as many; ``tallies`` are right after each.
+
+    Actions of different engines go on at once. Those of one engine take turns: what one has there while it runs would
+    be a leftover of the other's.
+    """
+    names, groups, over = wanted.action or ACTIONS, defaultdict[str, list[_Storm]](list), threading.Event()
+    most = -(-wanted.count // len(names))
     with registry(place / "registry") as (host, storage):
-        storms = []
         for name in names:
             (place / name).mkdir()
-            storms.append(_Storm(action(Scene(place / name), name, host, storage)))
-        tallies |= {storm.action.name: storm.tally for storm in storms}
-        begin = time.monotonic()
-        while left := wanted.count - sum(one.tally.trials for one in storms):
-            if wanted.minutes is not None and time.monotonic() - begin > 60 * wanted.minutes:
-                break
-            one = min(storms, key=lambda one: one.tally.trials)
-            one.batch(min(_BATCH, left, -(-wanted.count // len(names)) - one.tally.trials), chance)
-            print(f"{one.action.name}: {one.tally.trials}; in all {wanted.count - left} and more in "
-                  f"{time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
+            one = _Storm(action(Scene(place / name), name, host, storage), random.Random(f"{wanted.seed} {name}"))
+            groups[one.action.engine].append(one)
+            tallies[name] = one.tally
+        timer = threading.Timer(60 * wanted.minutes, over.set) if wanted.minutes is not None else None
+        if timer is not None:
+            timer.start()
+        with ThreadPoolExecutor(len(groups)) as pool:
+            running = [pool.submit(_take_turns, storms, most, over) for storms in groups.values()]
+            try:
+                for each in running:
+                    each.result()
+            finally:
+                over.set()
+                if timer is not None:
+                    timer.cancel()
+
+
+def _take_turns(storms: list[_Storm], most: int, over: threading.Event) -> None:
+    while not over.is_set() and (left := [one for one in storms if one.tally.trials < most]):
+        one = min(left, key=lambda one: one.tally.trials)
+        one.batch(min(_BATCH, most - one.tally.trials))
+        print(f"{one.action.name}: {one.tally.trials}", file=sys.stderr, flush=True)
 
 
 class _Storm:
     """Kills of one action, and what became of them."""
 
-    def __init__(self, action: Action) -> None:
-        self.action, self.tally = action, Tally()
+    def __init__(self, action: Action, chance: random.Random) -> None:
+        self.action, self.tally, self._chance = action, Tally(), chance
         action.prepare()
         self._calls = self._trace()
         self._made = action.made()
         self._sweep()
         self._clean = self._files()  # what is there for good
 
-    def batch(self, count: int, chance: random.Random) -> None:
-        left = count
-        while left:
-            left -= self._series(min(_SERIES, left), chance)
+    def batch(self, count: int) -> None:
+        while count:
+            count -= self._series(min(_SERIES, count))
         self.tally.left += self._sweep() or self._found()
 
-    def _series(self, most: int, chance: random.Random) -> int:
+    def _series(self, most: int) -> int:
         """How many kills were tried, one after another, before the command had to end well."""
         action, tally = self.action, self.tally
         action.prepare()
         tried, moments = 0, ""
         while tried < most:
             tried += 1
-            call, index = chance.choice(self._calls)
+            call, index = self._chance.choice(self._calls)
             moments += f", {call} {index}"
             done = self._kill(call, index)
             tally.trials += 1
@@ -151,8 +167,9 @@ class _Storm:
         """``imgasm clean``, as a person says it, or why it failed."""
         scene = self.action.scene
         kept = ["--kept"] if self.action.is_once else []
-        for arguments in (["clean", "--engine", self.action.engine, *kept], ["clean", "out"]):
-            if arguments[1] == "out" and not (scene.place / "out").exists():
+        engine = ["--engine", self.action.engine] if self.action.engine else []
+        for arguments in (["clean", *engine, *kept], ["clean", "out"]):
+            if arguments == ["clean", "out"] and not (scene.place / "out").exists():
                 continue
             done = scene.run(scene.imgasm(*arguments))
             if done.status:
@@ -163,7 +180,8 @@ class _Storm:
         """Files, containers, volumes, mounts that are there nevertheless."""
         place = self.action.scene.place
         incoming = [str(path) for path in (place / "out").rglob(".incoming-*")]
-        return [*incoming, *traces(self.action.engine), *mounts_below(place), *sorted(self._files() - self._clean)]
+        there = traces(self.action.engine) if self.action.engine else []
+        return [*incoming, *there, *mounts_below(place), *sorted(self._files() - self._clean)]
 
     def _files(self) -> set[str]:
         return set(files_below(self.action.scene.place / "cache"))

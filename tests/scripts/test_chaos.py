@@ -33,12 +33,11 @@ def test_pushes_over_a_line_that_breaks_leave_every_blob_whole_and_every_tag_onc
 @pytest.mark.root
 @pytest.mark.engine
 def test_a_kill_at_any_system_call_tears_nothing_and_leaves_nothing(tmp_path: Path) -> None:
-    report = chaos(tmp_path, "kills", "--count", "14")
+    report = chaos(tmp_path, "kills", "--count", "7")
     assert sorted(report) == ["build-docker", "build-podman", "copy", "load", "push", "resume-docker", "resume-podman"]
     for tally in report.values():
         assert tally["torn"] == tally["failed"] == tally["left"] == []
-        assert tally["trials"] == tally["killed"] + tally["later"] == 2
-        assert tally["again"] + tally["later"] > 0
+        assert tally["trials"] == tally["killed"] + tally["later"] == tally["again"] + tally["later"] == 1
     assert sum(tally["killed"] for tally in report.values()) > 0
 
 
