@@ -241,14 +241,14 @@ def clean(
 
     With names of layouts, only these are cleaned: blobs that former builds left are removed. What may be in use stays.
     """
-    from assembler.commands.clean import clean_cache, clean_engine, clean_layouts
+    from assembler.commands.clean import clean_bases, clean_cache, clean_engine, clean_layouts
     from assembler.places.world import World
 
     world = World.from_settings(environment.settings(), Terminal())
-    removed = clean_layouts(layouts) if layouts else clean_cache(world.cache)
+    removed = clean_layouts(layouts) if layouts else [*clean_cache(world.cache), *clean_bases(world.cache)]
     try:
         if not layouts:
-            removed += clean_engine(world.engine(engine), world, every=every, kept=kept)
+            removed += clean_engine(world.runner(engine), world, every=every, kept=kept)
     finally:
         if as_json:
             emit_json(json.dumps(removed))

@@ -15,7 +15,7 @@ from assembler.cli.last_build import last_build
 from assembler.cli.terminal import Terminal
 from assembler.cli.variable_values import given_values
 from assembler.errors import UsageError
-from assembler.model.engines import ENGINES, EngineName
+from assembler.model.engines import ENGINES, NAMES, EngineName
 
 if TYPE_CHECKING:
     from assembler.commands.kept_builds import Given
@@ -49,7 +49,8 @@ class BillFormat(StrEnum):
 EngineOption = Annotated[
     EngineName | None,
     typer.Option("--engine", envvar="IMGASM_ENGINE",
-                 help=f"{' or '.join(ENGINES)}. By default the first one that answers."),
+                 help=f"{', '.join(NAMES)} (this machine itself). By default the first of "
+                 f"{' and '.join(ENGINES)} that answers, else host."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 ImageName = Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assembler.commands.base_files import tree_of_base
 from assembler.commands.make_base import BaseMaker
+from assembler.engine.images import Images
 from assembler.errors import ImageError, RegistryError
 from assembler.image.assemble import store_image
 from assembler.image.config import diff_ids_of
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
     from assembler.changeset.tree import Tree
     from assembler.commands.target_platform import TargetPlatform
-    from assembler.engine.client import Engine
+    from assembler.engine.host.unpacked_bases import UnpackedBases
+    from assembler.engine.runner import Runner
     from assembler.image.layout_cache import LayoutCache
     from assembler.layer.read_tar import Readable
     from assembler.places.registries import Registries
@@ -60,9 +62,10 @@ class Bases:
     """
 
     def __init__(
-        self, engine: Engine | None, world: World, target: TargetPlatform, cache: LayoutCache, policy: Policy
+        self, engine: Runner | None, world: World, target: TargetPlatform, cache: LayoutCache, policy: Policy
     ) -> None:
         self._engine = engine
+        self._store = engine.images if engine is not None and isinstance(engine.images, Images) else None
         self.world = world
         self.target = target
         self._cache = cache
@@ -91,8 +94,8 @@ class Bases:
         """The config of what :meth:`resolve` gives, with nothing brought to an engine; None: nobody can know."""
         if base.image is None:
             config = self._prepare(base)[1].config
-        elif self._engine is not None and (known := self._engine.images.find(base.image)) is not None:
-            config = self._engine.images.config(known)
+        elif self._store is not None and (known := self._store.find(base.image)) is not None:
+            config = self._store.config(known)
         else:
             try:
                 reference = Reference.parse(base.image).with_default_tag()
@@ -104,32 +107,37 @@ class Bases:
 
     def identity(self, base: Base) -> Digest:
         """What :meth:`resolve` gave: its config's digest, which is also what an engine knows an image by."""
-        if base.image is not None and self._engine is not None:
+        if base.image is not None and self._engine is not None and self._store is not None:
             return Digest.parse(self.environment(base, self._engine))
         below = self.whole(base).image if base.image is not None else self._prepare(base)[1]
         return below.config_descriptor.digest
 
-    def environment(self, base: Base, engine: Engine) -> str:
+    def environment(self, base: Base, engine: Runner) -> str:
         """The engine's id of the image that the container is started from."""
         if self._environment is None:
-            self._environment = self._loaded(base, engine)
+            images = engine.images
+            self._environment = self._loaded(base, images) if isinstance(images, Images) else self._taken(base, images)
         return self._environment
 
-    def _loaded(self, base: Base, engine: Engine) -> str:
+    def _taken(self, base: Base, bases: UnpackedBases) -> str:
+        below = self.whole(base)
+        return bases.take(below.image, self.open_layers(below), below.name, self._progress)
+
+    def _loaded(self, base: Base, images: Images) -> str:
         if base.image is not None:
-            identity = engine.images.ensure(base.image, self._progress, refresh=self._policy.refresh)
-            self._platform = self.target.check(Platform.of_config(engine.images.config(identity)), base.image)
+            identity = images.ensure(base.image, self._progress, refresh=self._policy.refresh)
+            self._platform = self.target.check(Platform.of_config(images.config(identity)), base.image)
             return identity
         layout, image = self._prepare(base)
         self._platform = image.platform
         name = f"{_NAME}:{image.config_descriptor.digest.short}"
-        known = engine.images.find(name)
+        known = images.find(name)
         if known is not None:
             return known
         with self._cache.loading(_said(base)):
-            return engine.images.find(name) or self._load(layout, image, name, engine)
+            return images.find(name) or self._load(layout, image, name, images)
 
-    def _load(self, layout: Layout, image: Image, name: str, engine: Engine) -> str:
+    def _load(self, layout: Layout, image: Image, name: str, images: Images) -> str:
         self._progress.say("loading the base into the engine")
         named = [(image, [Reference.parse(name)])]
         with (
@@ -138,7 +146,7 @@ class Bases:
                 lambda sink: write_archive(layout, named, sink, plain_layers=True, advance=task.advance)
             ) as archive,
         ):
-            return engine.images.load(archive)
+            return images.load(archive)
 
     def onto(self, image: Wanted, base: Base) -> HeldImage | None:
         """What ``image``'s layer is stacked on; None for scratch."""
@@ -149,8 +157,8 @@ class Bases:
             if place.store is not Store.REGISTRY:
                 return self._of_place(place, self.platform)
             return self._of_reference(place.where, image.compression.codec)
-        if base.image is not None and self._engine is not None:
-            return self._of_environment(base.image, self._engine, image.compression.codec)
+        if base.image is not None and self._store is not None:
+            return self._of_environment(base.image, self._store, image.compression.codec)
         below = self.whole(base)
         if base.layout is None and base.image is None:
             layout, whole = self._prepare(base)
@@ -200,27 +208,28 @@ class Bases:
         try:
             return self._in_registry(reference, self.world.registries)
         except RegistryError as error:
-            if self._engine is None or self._engine.images.find(text) is None:
+            if self._store is None or self._store.find(text) is None:
                 raise
-            self._progress.warn(f"{error.message}; {self._engine.name} has an image of that name, and imgasm uses that")
-            return self._from_engine(text, self._engine, codec)
+            name = self._store.engine
+            self._progress.warn(f"{error.message}; {name} has an image of that name, and imgasm uses that")
+            return self._from_engine(text, self._store, codec)
 
-    def _of_environment(self, text: str, engine: Engine, codec: str) -> HeldImage:
+    def _of_environment(self, text: str, images: Images, codec: str) -> HeldImage:
         """The image that the steps ran in. Its registry's blobs are the real ones; an engine keeps only the files."""
         reference = Reference.parse(text).with_default_tag()
         try:
             below = self._in_registry(reference, self.world.registries.impatient())
         except (RegistryError, ImageError) as error:
-            self._progress.say(f"{error.message}; the base's layers are taken from {engine.name}")
-            return self._from_engine(text, engine, codec)
-        had = engine.images.config(engine.images.ensure(text, self._progress))
+            self._progress.say(f"{error.message}; the base's layers are taken from {images.engine}")
+            return self._from_engine(text, images, codec)
+        had = images.config(images.ensure(text, self._progress))
         if diff_ids_of(had) == diff_ids_of(below.image.config):
             return below
         self._progress.warn(
-            f"{text} is another image in its registry now than in {engine.name}, whose layers are taken; "
+            f"{text} is another image in its registry now than in {images.engine}, whose layers are taken; "
             "--refresh pulls it"
         )
-        return self._from_engine(text, engine, codec)
+        return self._from_engine(text, images, codec)
 
     def _in_registry(self, reference: Reference, registries: Registries) -> HeldImage:
         """Manifest and config: all that is read of it."""
@@ -249,13 +258,13 @@ class Bases:
         layout, _ = self._cached(f"registry-{image.descriptor.digest.short}", str(reference), make)
         return replace(remote, store=layout)
 
-    def _from_engine(self, reference: str, engine: Engine, codec: str) -> HeldImage:
+    def _from_engine(self, reference: str, images: Images, codec: str) -> HeldImage:
         """An image that the engine has or pulls. It keeps no blobs, only files: they are compressed again."""
-        identity = engine.images.ensure(reference, self._progress)
+        identity = images.ensure(reference, self._progress)
 
         def make(layout: Layout) -> Image:
-            self._progress.say(f"reading {reference} from {engine.name}")
-            with open_place(Place(Store.ENGINE, identity, engine=engine.name), self.world, _FAST) as found:
+            self._progress.say(f"reading {reference} from {images.engine}")
+            with open_place(Place(Store.ENGINE, identity, engine=images.engine), self.world, _FAST) as found:
                 return _taken_over(found.one().for_platform(self.platform), layout)
 
         layout, image = self._cached(f"engine-{Digest.parse(identity).short}", reference, make)

@@ -50,7 +50,7 @@ def build(recipe: Recipe, output: Path, world: World, options: BuildOptions) -> 
         _refuse_contradictions(recipe, options)
         _refuse_stand_ins(recipe)
         recipe = with_timestamps(recipe, world.settings.source_date_epoch(), options.created, world.clock.wall())
-        engine = world.engine(options.engine) if needs_engine(recipe) else None
+        engine = world.runner(options.engine) if needs_engine(recipe) else None
         return _build(Job(recipe, engine, output, world.masked(mask), options))
 
 
@@ -61,7 +61,7 @@ def foreseen_inputs(recipe: Recipe, world: World, options: BuildOptions) -> Inpu
         if is_unpinned(recipe):
             return None
         recipe = with_timestamps(recipe, world.settings.source_date_epoch(), options.created, world.clock.wall())
-        engine = world.engine(options.engine) if needs_engine(recipe) else None
+        engine = world.runner(options.engine) if needs_engine(recipe) else None
         job = Job(recipe, engine, world.cache, world.masked(mask), options)
         with _surroundings(job) as (_, surroundings):
             return surroundings.inputs(known_sources(job))

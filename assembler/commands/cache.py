@@ -61,7 +61,7 @@ def explain(recipe: Recipe, output: Path, world: World, engine: EngineName | Non
     """The checkpoints of ``recipe``, with what keeps a build of it, as it is now, from starting there."""
     with masked(recipe.secrets.mask):
         recipe = with_timestamps(recipe, world.settings.source_date_epoch(), None, world.clock.wall())
-        job = Job(recipe, world.engine(engine), output, world, BuildOptions(engine=engine))
+        job = Job(recipe, world.runner(engine), output, world, BuildOptions(engine=engine))
         with LayoutCache(world.cache / "bases", world.progress) as cache:
             bases = Bases(job.engine, world, job.target(), cache, Policy())
             now = Surroundings(recipe, bases, job.options.way).inputs(known_sources(job))

@@ -11,7 +11,6 @@ from assembler.atomic_files import spool
 from assembler.changeset.capture import Capture, of_exports, of_overlay, with_links_of_container
 from assembler.changeset.overlay_tree import UnreadableOverlay
 from assembler.changeset.path_rules import Rules
-from assembler.engine.container import export_image
 from assembler.engine.overlay_directories import OverlayDirs
 from assembler.errors import EngineError
 from assembler.model.node import shown
@@ -67,7 +66,7 @@ class ContainerReader:
         session, warn = self.session, self.progress.warn
         with spool(self.spool) as file:
             capture = of_exports(
-                lambda: export_image(session.engine, self.base, session.spec.build, warn),
+                lambda: session.container.export_base(self.base, warn),
                 session.exports(),
                 session.mounts(),
                 file,

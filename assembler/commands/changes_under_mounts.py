@@ -23,7 +23,7 @@ def refuse_changes_under_mounts(session: Session, recipe: Recipe, writer: str) -
     for path in session.changed_mounts():
         if not _covers(prune, path) and any(not keep or _reaches(keep, path) for keep in keeps):
             raise ChangesetError(
-                f"{writer} changed {shown(path)}, where {session.engine.name} mounts something of its own: "
+                f"{writer} changed {shown(path)}, where {session.info.name} mounts something of its own: "
                 "no image can get the change",
                 hint=f'Write another path; or, if no image needs it, name "{shown(path)}" in [prune] paths or, '
                      "if it is a directory, in [container] scratch.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.commands.kept_builds import KeptBuilds
 from assembler.engine.container import KEPT
-from assembler.engine.leftovers import remove_leftovers
+from assembler.engine.host.clean import abandoned_work, unused_bases
 from assembler.engine.unmount import detach
 from assembler.errors import UsageError
 from assembler.image.layout import Layout
@@ -17,19 +17,20 @@ from assembler.image.layout_cache import tidy
 from assembler.locks import abandoned, mounts_below, work_directories
 from assembler.model.size import human
 from assembler.model.timestamp import ago
+from assembler.places.world import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from assembler.engine.client import Engine
     from assembler.engine.leftovers import Leftover
+    from assembler.engine.runner import Runner
     from assembler.places.world import World
 
 _FORMER: Final = ("making-*/", "scratch-*/")
 """What imgasm 0.1 worked in. Nothing tells whose such a directory is but what its processes have open."""
 
 
-def clean_engine(engine: Engine, world: World, *, every: bool = False, kept: bool = False) -> list[str]:
+def clean_engine(engine: Runner, world: World, *, every: bool = False, kept: bool = False) -> list[str]:
     """One line for each container or image that was removed; scratch volumes go with their containers.
 
     Builds that still run are left alone; ``every`` also takes what another machine's imgasm made. Containers that were
@@ -44,7 +45,7 @@ def clean_engine(engine: Engine, world: World, *, every: bool = False, kept: boo
         except UsageError:
             return False
 
-    done = remove_leftovers(engine, goes, every=every)
+    done = engine.remove_leftovers(goes, every=every)
     for leftover in done.kept:
         if leftover.name.startswith(KEPT):
             age = ago(world.clock.wall() - leftover.created.timestamp())
@@ -70,10 +71,16 @@ def clean_cache(cache: Path) -> list[str]:
                 lines += _remove(path) if is_abandoned else []
         for path in (path for pattern in _FORMER for path in sorted(folder.glob(pattern))):
             lines += _remove(path) if not _is_open(path) else []
+    lines += _removed(abandoned_work(cache / HOST))
     for index in sorted(cache.glob("bases/*/index.json")):
         if freed := tidy(index.parent):
             lines.append(f"{index.parent}: {human(freed)} that no base needs any more")
     return lines
+
+
+def clean_bases(cache: Path) -> list[str]:
+    """One line for each base that was unpacked for the engine host, and that nobody uses now."""
+    return list(_removed(unused_bases(cache / HOST)))
 
 
 def clean_layouts(layouts: Sequence[Path]) -> list[str]:
@@ -87,6 +94,11 @@ def clean_layouts(layouts: Sequence[Path]) -> list[str]:
         elif freed:
             lines.append(f"{root}: {human(freed)} that no image in it needs any more")
     return lines
+
+
+def _removed(going: Iterable[tuple[Path, str]]) -> Iterator[str]:
+    for path, why in going:
+        yield f"{path}: {human(sum(_sizes(path)))}, {why}"
 
 
 def _remove(path: Path) -> list[str]:

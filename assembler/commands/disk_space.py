@@ -12,7 +12,7 @@ from assembler.errors import ImgasmError
 from assembler.report.build_records import Builds
 
 if TYPE_CHECKING:
-    from assembler.engine.client import Engine
+    from assembler.engine.runner import Runner
     from assembler.progress import Progress
     from assembler.recipe.recipe import Recipe
 
@@ -23,7 +23,7 @@ _LEAST: Final = 50_000_000
 """Bytes, for a build that nobody has measured yet."""
 
 
-def check_disk_space(engine: Engine, output: Path, recipe: Recipe, progress: Progress) -> None:
+def check_disk_space(engine: Runner, output: Path, recipe: Recipe, progress: Progress) -> None:
     """Warns where it may get tight."""
     held, written = _needed(output, recipe)
     for warning in (check_engine_space(engine, held), check_space_at(output.absolute(), written, "the image")):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from assembler.commands.kept_builds import KeptBuilds
 from assembler.commands.run_steps import command_of
 from assembler.commands.secret_values import SecretValues
-from assembler.engine.container import wake
 from assembler.engine.step import Command, shell_in
 from assembler.model.container import Container
 
@@ -29,21 +28,20 @@ def entering(
 
     Environment, directory and user are those of the step that failed, or of the last one, as ``recipe`` has it now.
     """
-    builds, engine = KeptBuilds(world.kept), world.engine(kept.engine)
-    with builds.alone(kept.build):
-        wake(engine, kept.container)
+    builds, engine = KeptBuilds(world.kept), world.runner(kept.engine)
+    with builds.alone(kept.build), engine.woken(kept.container) as container:
         builds.save(replace(kept, entered=True))
         if recipe is None:
             command = Command("shell", Container().shell[:1], {})
-            with shell_in(engine, kept.container, command, terminal=terminal) as found:
+            with shell_in(container, command, terminal=terminal) as found:
                 yield found
             return
         secrets = SecretValues.of(recipe, world)
         step = recipe.steps[min(kept.done, len(recipe.steps) - 1)]
         bare = replace(command_of(recipe, step), argv=recipe.container.shell[:1])
-        with secrets.given_to(step, bare, engine, kept.container) as command:
+        with secrets.given_to(step, bare, container) as command:
             command = command.hiding(secrets.hidden_in(recipe).secrets)
             if lost := [key for key, value in command.hidden_env.items() if "\n" in value]:
                 world.progress.warn(f"a shell can't be given a secret of several lines; it lacks {', '.join(lost)}")
-            with shell_in(engine, kept.container, command, terminal=terminal) as found:
+            with shell_in(container, command, terminal=terminal) as found:
                 yield found

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.commands.capture_container import Way
-    from assembler.engine.client import Engine
+    from assembler.engine.runner import Runner
     from assembler.model.engines import EngineName
     from assembler.model.place import Place
     from assembler.model.platform import Platform
@@ -30,7 +30,7 @@ def new_build_id() -> str:
 class BuildOptions:
     """How a recipe is built.
 
-    ``engine``          ``docker`` or ``podman``; by default the world's
+    ``engine``          ``docker``, ``podman`` or ``host``; by default the world's
     ``platform``        what a build without steps is for; a base for another one is refused
     ``cache``           lets what former builds have made stand, where nothing changed that it came from
     ``way``             how the container's files are read: in place (``overlay``), out of two exports (``export``), or
@@ -79,7 +79,7 @@ class Job:
     """One build. ``engine`` is None for a recipe that :func:`needs_engine` none."""
 
     recipe: Recipe
-    engine: Engine | None
+    engine: Runner | None
     output: Path
     world: World
     options: BuildOptions

@@ -29,7 +29,7 @@ def keeping(run: Run, inputs: Inputs | None) -> Iterator[None]:
             for line in _keep(run, inputs):
                 error.add_note(line)
         else:
-            run.session.let_go()
+            run.session.container.let_go()
             KeptBuilds(run.job.world.kept).remove(options.build)
             error.add_note("its container is gone; --on-failure keep leaves it, and imgasm resume goes on in it")
         raise
@@ -45,14 +45,15 @@ def _keep(run: Run, inputs: Inputs | None) -> Iterator[str]:
         yield "its container could not be kept: what the base is could not be known"
         return
     try:
-        session.keep()
+        session.container.keep()
         kept = _known_of(run, inputs)
         KeptBuilds(job.world.kept).save(kept)
     except (ImgasmError, OSError) as error:
         yield f"its container could not be kept: {error}"
         return
-    yield (f"its container stays, {kept.container}: imgasm shell enters it, or "
-           f"{session.engine.name} exec -it {kept.container} {job.recipe.container.shell[0]}")  # fmt: skip
+    client = session.container.client
+    also = f", or {client} exec -it {kept.container} {job.recipe.container.shell[0]}" if client else ""
+    yield f"its container stays, {kept.container}: imgasm shell enters it{also}"
     if kept.failed is not None:
         yield f"imgasm resume goes on at step {kept.failed} with the recipe as it is then"
     else:

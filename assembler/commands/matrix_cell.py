@@ -76,7 +76,7 @@ def _tidy(recipe: Recipe, world: World, options: BuildOptions) -> None:
     """What killed cells have left here: nobody else cleans the machines of a fleet."""
     removed = clean_cache(world.cache)
     if needs_engine(recipe):
-        removed += clean_engine(world.engine(options.engine), world)
+        removed += clean_engine(world.runner(options.engine), world)
     for line in removed:
         world.progress.say(f"removed {line}")
 

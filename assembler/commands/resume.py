@@ -59,7 +59,7 @@ def resume(kept: KeptBuild, recipe: Recipe, world: World, going: Going) -> Build
             build=kept.build, given=kept.given,
         )  # fmt: skip
         world = world.masked(mask)
-        job = Job(recipe, world.engine(kept.engine), Path(kept.output), world, options)
+        job = Job(recipe, world.runner(kept.engine), Path(kept.output), world, options)
         with LayoutCache(world.cache / "bases", world.progress) as cache:
             bases = Bases(job.engine, world, job.target(), cache, Policy(False, kept.inspect_base))
             return _go_on(kept, job, bases, secrets, going)
@@ -112,7 +112,7 @@ def _run_again(kept: KeptBuild, job: Job, bases: Bases, secrets: SecretValues) -
         run = Run(job, session, meter, kept.done, failed, kept.entered, secrets)
         yield run
         if not job.options.keep_container:
-            session.let_go()
+            session.container.let_go()
             KeptBuilds(job.world.kept).remove(kept.build)
 
 

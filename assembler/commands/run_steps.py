@@ -75,7 +75,7 @@ class Run:
         recipe, session, world = self.job.recipe, self.session, self.job.world
         for attempt in range(step.retries + 1):
             try:
-                with self.secrets.given_to(step, command_of(recipe, step), session.engine, session.name) as command:
+                with self.secrets.given_to(step, command_of(recipe, step), session.container) as command:
                     session.run(command, on_line)
                 return
             except StepFailed as failed:
@@ -113,7 +113,7 @@ def directories_of(session: Session) -> Directories:
         upper=found.directory if found else None,
         whole=found.whole if found else False,
         scratch=session.scratch_directories(),
-        disk=session.engine.disk,
+        disk=session.container.disk,
         enter=found.enter if found else (),
         caches=session.scratch_directories(caches=True),
     )

@@ -17,7 +17,7 @@ from assembler.recipe.secret_inputs import MOUNT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from assembler.engine.endpoint import Endpoint
+    from assembler.engine.running import Running
     from assembler.engine.step import Command
     from assembler.places.world import World
     from assembler.recipe.recipe import Recipe
@@ -61,14 +61,14 @@ class SecretValues:
         return (Bind(self.agent, _SOCKET),) if self.agent is not None else ()
 
     @contextmanager
-    def given_to(self, step: Step, command: Command, engine: Endpoint, container: str) -> Iterator[Command]:
+    def given_to(self, step: Step, command: Command, container: Running) -> Iterator[Command]:
         """``command``, which runs ``step``, with the variables that it gets; its files are there meanwhile."""
         mine = {secret: value for secret, value in self.values.items() if secret.is_for(step.name)}
         files = {MOUNT / secret.name: value for secret, value in mine.items() if secret.variable is None}
         variables = {secret.variable: value.decode(errors="replace").rstrip("\n")
                      for secret, value in mine.items() if secret.variable is not None}  # fmt: skip
         agent = {_AGENT: str(_SOCKET)} if step.ssh else {}
-        with secret_files(engine, container, files, step.user):
+        with secret_files(container, files, step.user):
             yield replace(command, env={**command.env, **agent},
                           hidden_env={**command.hidden_env, **variables})  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A container engine, with its images and with the one container of a build."""
+"""Docker or podman, with its images and with the one container of a build."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from assembler.engine import container
+from assembler.engine import container, leftovers
+from assembler.engine.client_container import ClientContainer
 from assembler.engine.endpoint import Endpoint
 from assembler.engine.images import Images
 from assembler.engine.session import Aside, Session
@@ -28,15 +29,11 @@ class Engine(Endpoint):
 
     @contextmanager
     def session(self, spec: ContainerSpec, *, warn: Callable[[str], object] = warnings.warn) -> Iterator[Session]:
-        """ONE running container as long as the context lives, if :meth:`Session.keep` does not let it stay.
-
-        ``warn`` is told what went wrong when all was done, with the container's removal above all.
-        """
         shared = tuple(bind for bind in spec.binds if self.shares(bind.host))
         with container.lifetime(self, spec.name, warn) as life:
             container.create(self, replace(spec, binds=shared), self.images.config(spec.image)["config"].get("User"))
             container.start(self, spec.name)
-            session = Session(self, spec, life, warn)
+            session = Session(ClientContainer(self, life, spec.build), spec, warn)
             session.prepare([bind for bind in spec.binds if bind not in shared])
             yield session
 
@@ -44,13 +41,18 @@ class Engine(Endpoint):
     def session_again(
         self, spec: ContainerSpec, former: Aside, *, warn: Callable[[str], object] = warnings.warn
     ) -> Iterator[Session]:
-        """The container that a session of the same ``spec`` kept: it stays, unless :meth:`Session.let_go` is called.
-
-        ``former`` is what :attr:`Session.aside` was then.
-        """
         name = container.kept_name(spec.build)
         container.wake(self, name)
         with container.lifetime(self, name, warn, stays=True) as life:
-            session = Session(self, spec, life, warn)
+            session = Session(ClientContainer(self, life, spec.build), spec, warn)
             session.prepare((), former)
             yield session
+
+    @contextmanager
+    def woken(self, name: str) -> Iterator[ClientContainer]:
+        container.wake(self, name)
+        life = container.Lifetime(name, stays=True)
+        yield ClientContainer(self, life, name.removeprefix(container.KEPT))
+
+    def remove_leftovers(self, kept_goes: Callable[[str], bool], *, every: bool = False) -> leftovers.Cleaning:
+        return leftovers.remove_leftovers(self, kept_goes, every=every)

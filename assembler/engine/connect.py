@@ -1,4 +1,4 @@
-"""Finding a container engine that answers."""
+"""Finding a container engine that answers, or doing without one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,42 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.engine.client import Engine
 from assembler.engine.client_process import ask
+from assembler.engine.host.engine import HostEngine
 from assembler.engine.info import EngineInfo, read_info
 from assembler.engine.refusal import NOT_ALLOWED
-from assembler.errors import EngineError
+from assembler.errors import EngineError, UsageError
 from assembler.model.engines import ENGINES, EngineName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from assembler.engine.runner import Runner
 
 _HINT: Final = ("Start Docker (sudo systemctl start docker), run this with sudo if you may not use it, or let "
                 "scripts/with-engine start a private one: scripts/with-engine imgasm build ...")
 
 _NOWHERE: Final[Mapping[EngineName, str]] = {}
+
+
+def runner(
+    folder: Path, name: EngineName | None = None, options: Sequence[str] = (),
+    hosts: Mapping[EngineName, str] = _NOWHERE,
+) -> Runner:  # fmt: skip
+    """As :func:`connect`; where no engine answers, and none was named, this machine itself, which keeps in ``folder``
+    what it needs."""
+    if name == "host":
+        return HostEngine(folder)
+    try:
+        return connect(name, options, hosts)
+    except EngineError as no_engine:
+        if name is not None or hosts:
+            raise
+        try:
+            return HostEngine(folder)
+        except EngineError as no_host:
+            no_engine.detail = f"{no_engine.detail}\n{no_host.message}"
+            raise no_engine from no_host
 
 
 def connect(
@@ -31,6 +55,8 @@ def connect(
     of each engine which variable says where it is, as ``DOCKER_HOST=tcp://...``: that one is meant, so that no other
     takes its place when it does not answer.
     """
+    if name == "host":
+        raise UsageError("the engine host has no images of its own", hint="Name docker or podman with --engine.")
     failures = []
     for candidate in (name,) if name else ENGINES:
         try:

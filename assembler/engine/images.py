@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from assembler.engine.endpoint import Endpoint
+    from assembler.model.engines import EngineName
     from assembler.progress import Progress
 
 _LOADED: Final = re.compile(r"^Loaded image(?: ID|\(s\))?: *(\S+)", re.MULTILINE)
@@ -50,6 +51,10 @@ class Images:
     def __init__(self, engine: Endpoint) -> None:
         self._engine = engine
         self._known: dict[str, _Image] = {}
+
+    @property
+    def engine(self) -> EngineName:
+        return self._engine.name
 
     def ensure(self, reference: str, progress: Progress, *, refresh: bool = False) -> str:
         """The id of the image called ``reference``. It is pulled if the engine does not have it, or to ``refresh``."""

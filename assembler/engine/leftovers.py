@@ -16,7 +16,7 @@ from assembler.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from assembler.engine.client import Engine
+    from assembler.engine.endpoint import Endpoint
 
 Kind = Literal["container", "image"]
 
@@ -58,7 +58,7 @@ _THINGS = TypeAdapter(list[_Thing])
 
 
 def remove_leftovers(
-    engine: Engine, kept_goes: Callable[[str], bool] = lambda build: False, *, every: bool = False
+    engine: Endpoint, kept_goes: Callable[[str], bool] = lambda build: False, *, every: bool = False
 ) -> Cleaning:
     """Removes containers (with their scratch volumes) and imported images of builds whose process is gone.
 
@@ -82,7 +82,7 @@ def remove_leftovers(
     return Cleaning(tuple(removed), tuple(kept))
 
 
-def _labelled(engine: Engine, kind: Kind) -> list[_Thing]:
+def _labelled(engine: Endpoint, kind: Kind) -> list[_Thing]:
     what = f"{engine.name} could not list its {kind}s"
     ids = ask(engine.command(kind, "ls", "--all", "--quiet", "--no-trunc", "--filter", f"label={OWNER}"), what).split()
     return _THINGS.validate_json(ask(engine.command(kind, "inspect", *dict.fromkeys(ids)), what)) if ids else []
@@ -99,7 +99,7 @@ def _verdict(thing: _Thing, *, every: bool) -> tuple[bool, str]:
     return owner.gone, f"its owner, process {owner.pid}, {'is gone' if owner.gone else 'still runs'}"
 
 
-def _remove(engine: Engine, kind: Kind, identity: str) -> str | None:
+def _remove(engine: Endpoint, kind: Kind, identity: str) -> str | None:
     """None, or why it could not be removed."""
     options = ["--force", "--volumes"] if kind == "container" else []
     try:

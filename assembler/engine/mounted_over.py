@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from assembler.engine.init_process import Mount
-    from assembler.engine.inspection import Mounted
+    from assembler.engine.running import Volume
 
 Sight = tuple[object, ...]
 """What somebody saw of a mount: another one is a change."""
@@ -83,10 +83,10 @@ def _below(directory: int) -> Iterator[Sight]:
             yield folder, name, seen.st_mode, seen.st_uid, seen.st_gid, seen.st_size, seen.st_mtime_ns, seen.st_ino
 
 
-def points_of(volumes: Iterable[Mounted], table: Sequence[Mount]) -> frozenset[bytes]:
-    """Where ``volumes``, as ``inspect`` tells of them, really are: a declared path may lead through links."""
+def points_of(volumes: Iterable[Volume], table: Sequence[Mount]) -> frozenset[bytes]:
+    """Where ``volumes`` really are: a declared path may lead through links."""
     names = {os.fsencode(volume.name) for volume in volumes if volume.name}
-    declared = {os.fsencode(volume.destination) for volume in volumes if volume.destination}
+    declared = {os.fsencode(volume.path) for volume in volumes}
     return frozenset(
         mount.point for mount in table if mount.point in declared or not names.isdisjoint(mount.root.split(b"/"))
     )

@@ -16,8 +16,8 @@ from assembler.model.size import human
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from assembler.engine.client import Engine
     from assembler.engine.init_process import Mount
+    from assembler.engine.runner import Runner
 
 _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 
@@ -35,14 +35,14 @@ def free_bytes(path: Path) -> int | None:
     return None
 
 
-def check_engine_space(engine: Engine, needed: int) -> str | None:
+def check_engine_space(engine: Runner, needed: int) -> str | None:
     """``needed`` bytes, an estimate, on the disk where the engine keeps its containers. None also where that disk
     can't be seen."""
     free = free_bytes(engine.disk) if engine.disk else None
     if free is None or free >= 2 * needed:
         return None
     return (f"{engine.name} has {human(free)} left on its disk ({engine.info.root}); the build may need "
-            f"{human(needed)} of them; imgasm clean and docker system prune make room there")
+            f"{human(needed)} of them; imgasm clean and the engine's own system prune make room there")
 
 
 def check_space_at(path: Path, needed: int, purpose: str) -> str | None:

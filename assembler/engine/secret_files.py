@@ -7,26 +7,27 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from assembler.engine.client_process import ask, feed
+from assembler.engine.running import AS_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import PurePosixPath
 
-    from assembler.engine.endpoint import Endpoint
+    from assembler.engine.running import Running
 
 _WRITE: Final = 'umask 077; cat >"$1" && chmod 400 "$1" && { [ -z "$2" ] || chown "$2" "$1"; }'
 
 
 @contextmanager
-def secret_files(
-    engine: Endpoint, name: str, values: Mapping[PurePosixPath, bytes], user: str | None
-) -> Iterator[None]:
+def secret_files(container: Running, values: Mapping[PurePosixPath, bytes], user: str | None) -> Iterator[None]:
     """Files at these paths, readable for ``user`` (None is root) alone, while the context lives."""
-    execute = engine.command("container", "exec", "--interactive", "--user", "0", name, "/bin/sh", "-c")
+    def script(text: str, *arguments: str) -> list[str]:
+        return container.exec(["/bin/sh", "-c", text, "sh", *arguments], AS_ROOT)
+
     try:
         for path, value in values.items():
-            feed([*execute, _WRITE, "sh", str(path), user or ""], io.BytesIO(value), "could not hand over a secret")
+            feed(script(_WRITE, str(path), user or ""), io.BytesIO(value), "could not hand over a secret")
         yield
     finally:
         if values:
-            ask([*execute, 'rm -f "$@"', "sh", *map(str, values)], "could not take a secret away")
+            ask(script('rm -f "$@"', *map(str, values)), "could not take a secret away")

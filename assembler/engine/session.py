@@ -7,15 +7,14 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from assembler.engine import container, init_process, mounted_over, step
+from assembler.engine import init_process, mounted_over, step
 from assembler.engine.client_process import ask, feed, reading
-from assembler.engine.inspection import inspect
 from assembler.engine.output_lines import Lines
-from assembler.engine.overlay_directories import NotReadableInPlace, OverlayDirs, locate
+from assembler.engine.running import AS_ROOT, READING
 from assembler.errors import EngineError
 
 if TYPE_CHECKING:
@@ -25,11 +24,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from assembler.engine.container import Bind, ContainerSpec
-    from assembler.engine.endpoint import Endpoint
-    from assembler.engine.inspection import Inspected, Mounted
-
-_STARTING: Final = 50
-"""Looks at process 1 before it is taken for another machine's: a second."""
+    from assembler.engine.overlay_directories import NotReadableInPlace, OverlayDirs
+    from assembler.engine.running import Running, Volume
 
 _WRITE: Final = 'umask 022; mkdir -p "${1%/*}/"; cat >"$1"; chmod "$2" "$1"; cd "${1%/*}/"; pwd -P'
 
@@ -53,14 +49,12 @@ class Aside:
 
 
 class Session:
-    """Made by :meth:`Engine.session`, and only valid within its context."""
+    """Made by a runner of containers, and only valid within its context."""
 
-    def __init__(
-        self, engine: Endpoint, spec: ContainerSpec, life: container.Lifetime, warn: Callable[[str], object]
-    ) -> None:
-        self.engine = engine
+    def __init__(self, container: Running, spec: ContainerSpec, warn: Callable[[str], object]) -> None:
+        self.container = container
+        self.info = container.info
         self.spec = spec
-        self._life = life
         self._warn = warn
         self.mount_table: list[init_process.Mount] = []
         """What the engine mounted in the container. What steps mount there is the container's own business."""
@@ -76,7 +70,7 @@ class Session:
         """
         self._check_programs()
         self.mount_table = self._read_mount_table()
-        volumes = [mount for mount in self._inspected.mounts if mount.type == "volume"]
+        volumes = self.container.volumes()
         scratch, declared = self._split(volumes)
         self.aside = former or Aside(tuple(point.strip(b"/") for point in declared))
         if declared and self.pid is not None:
@@ -90,25 +84,22 @@ class Session:
         for bind in unshared:
             self._copy_in(bind)
 
-    def _split(self, volumes: Sequence[Mounted]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
+    def _split(self, volumes: Sequence[Volume]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
         """Where scratch is, and where volumes of the image hide files that are the container's own."""
         ours = {str(path) for path in (*self.spec.container.scratch, *self.spec.caches)}
-        scratch = [volume for volume in volumes if volume.destination in ours]
+        scratch = [volume for volume in volumes if volume.path in ours]
         points = mounted_over.points_of([volume for volume in volumes if volume not in scratch], self.mount_table)
         return mounted_over.points_of(scratch, self.mount_table), mounted_over.hiding(points, self.mount_table)
 
     @property
     def name(self) -> str:
-        """The container's name, for people: ``docker exec -it NAME sh``."""
-        return self._life.name
+        """The container's name, for people."""
+        return self.container.name
 
-    def keep(self) -> None:
-        """Lets the container and its volumes stay when this session ends; its :attr:`name` is another one then."""
-        container.keep(self.engine, self._life, self.spec.build)
-
-    def let_go(self) -> None:
-        """Lets the container go with this session, although it was kept."""
-        self._life.stays = False
+    @property
+    def pid(self) -> int | None:
+        """Process 1 of the container as this machine numbers it; None if it runs elsewhere."""
+        return self.container.pid
 
     def run(self, command: step.Command, on_output: Callable[[str], None] | None = None) -> None:
         """Runs ``command`` as a step, and gives each line of its output to ``on_output`` as it comes.
@@ -118,7 +109,7 @@ class Session:
         """
         command, lines = command.hiding(self.spec.secrets), Lines(on_output)
         try:
-            status = step.follow(self._exec(*command.options, command=command.words), lines, command.timeout,
+            status = step.follow(self.container.exec(command.words, command.how), lines, command.timeout,
                                  step.assignments(command.hidden_env))
         except step.TimedOut:
             self._kill("KILL")
@@ -133,7 +124,7 @@ class Session:
         self._write(path, stream, mode, what)
         if owner != "0:0":  # which takes setuid away
             script = 'chown "$2" "$1" && chmod "$3" "$1"'
-            ask(self._exec(command=["/bin/sh", "-c", script, "sh", str(path), owner, f"{mode:o}"]), what)
+            ask(self.container.exec(["/bin/sh", "-c", script, "sh", str(path), owner, f"{mode:o}"]), what)
 
     def write_folder(
         self, directories: Sequence[PurePosixPath], tar: BinaryIO, links: Sequence[PurePosixPath], owner: str
@@ -142,17 +133,17 @@ class Session:
         at the root; among it the symbolic ``links``. It needs a program tar in the container."""
         what = f"could not write {directories[0]} in the container"
         self._for_each(directories, _MAKE, owner, what)
-        feed(self._exec("--interactive", command=["tar", "-x", "-p", "-m", "-f", "-", "-C", "/"]), tar, what)
+        feed(self.container.exec(["tar", "-x", "-p", "-m", "-f", "-", "-C", "/"], READING), tar, what)
         if links and owner != "0:0":  # busybox leaves them to root
             self._for_each(links, _GIVE, owner, what)
 
     def _for_each(self, paths: Sequence[PurePosixPath], script: str, owner: str, what: str) -> None:
         """``script`` reads a path a line."""
         names = io.BytesIO(b"".join(os.fsencode(path) + b"\n" for path in paths))
-        feed(self._exec("--interactive", command=["/bin/sh", "-c", script, "sh", owner]), names, what)
+        feed(self.container.exec(["/bin/sh", "-c", script, "sh", owner], READING), names, what)
 
     def read_text(self, path: str) -> str:
-        return ask(self._exec(command=["cat", path]), f"could not read {path} in the container")
+        return ask(self.container.exec(["cat", path]), f"could not read {path} in the container")
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -169,14 +160,10 @@ class Session:
             except EngineError as error:
                 self._warn(error.message)
 
-    def export(self) -> AbstractContextManager[BinaryIO]:
-        """A tar stream of the whole rootfs, without what is mounted into it."""
-        return self.engine.export(self.name)
-
     def exports(self) -> dict[bytes, Callable[[], AbstractContextManager[BinaryIO]]]:
         """Tar streams that make up the rootfs, by the directory that each is of: first the whole, then the volumes."""
-        volumes = {path: partial(self.engine.export_directory, self.name, b"/" + path) for path in self.volumes}
-        return {b"": self.export, **volumes}
+        volumes = {path: partial(self.container.export_directory, b"/" + path) for path in self.volumes}
+        return {b"": self.container.export, **volumes}
 
     def changed_mounts(self) -> list[bytes]:
         """The engine's own mounts where something was written since the start: no part of the rootfs, it would be lost.
@@ -192,23 +179,7 @@ class Session:
 
     def overlay(self) -> OverlayDirs | NotReadableInPlace:
         """The directories that the rootfs consists of, or why they can't be read here."""
-        if self.pid is None:
-            return NotReadableInPlace("the engine's processes are not this machine's")
-        root = self.engine.info.root
-        graph = self._inspected.graph
-        return locate(self.pid, [root / "overlay2", root / "overlay"], graph.data if graph else None)
-
-    @cached_property
-    def pid(self) -> int | None:
-        """Process 1 of the container as this machine numbers it; None if it runs elsewhere."""
-        if not self.engine.info.local:
-            return None
-        pid = self._inspected.state.pid
-        for _ in range(_STARTING):
-            if pid and init_process.is_init_of(pid, self.spec.build):
-                return pid
-            time.sleep(0.02)  # for a moment after the start it is still the runtime
-        return None
+        return self.container.overlay()
 
     def mounts(self) -> tuple[bytes, ...]:
         """The paths in the rootfs that something is mounted over: proc, scratch, sources, etc/resolv.conf, ...
@@ -230,23 +201,17 @@ class Session:
 
         Without those that can't be read: the engine is on another machine, or another user's.
         """
-        root = None if self.pid is None else init_process.engine_root(self.pid)
-        if root is None:
-            return {}
         wanted = {str(path) for path in (self.spec.caches if caches else self.spec.container.scratch)}
-        sources = {mount.destination: mount.source for mount in self._inspected.mounts}
-        found = {path: root / source.lstrip("/") for path, source in sources.items()
-                 if path in wanted and source is not None}
-        return {path: directory for path, directory in found.items() if os.access(directory, os.R_OK | os.X_OK)}
+        return {volume.path: volume.host for volume in self.container.volumes()
+                if volume.path in wanted and volume.host is not None}
 
     def size_rw(self) -> int | None:
         """Bytes in the writable layer as the engine counts them: slow, but it works with remote engines.
 
         Sources that had to be copied in are not among them.
         """
-        what = f"{self.engine.name} could not measure the container"
-        answer = ask(self.engine.command("container", "inspect", "--size", "--format", "{{.SizeRw}}", self.name), what)
-        return int(answer) - sum(self.aside.copied.values()) if answer.strip().isdecimal() else None
+        size = self.container.size_rw()
+        return size - sum(self.aside.copied.values()) if size is not None else None
 
     def _copy_in(self, bind: Bind) -> None:
         """For an engine that can't see ``bind.host`` and so can't mount it: the same bytes at the same path.
@@ -266,20 +231,20 @@ class Session:
     def _write(self, path: PurePosixPath, stream: BinaryIO, mode: int, what: str, *, new: bool = False) -> str:
         """``new``: what is there already is not replaced but an error. Returns the real directory of ``path``."""
         shell = ["/bin/sh", "-Cec" if new else "-ec", _WRITE, "sh", str(path), f"{mode:o}"]
-        return feed(self._exec("--interactive", command=shell), stream, what).rstrip("\n")
+        return feed(self.container.exec(shell, READING), stream, what).rstrip("\n")
 
     def _check_programs(self) -> None:
         """EngineError where this machine has no emulator for an image of another platform: nothing runs then."""
-        engine, image = self.engine, self.spec.platform
-        if image is None or engine.info.platform.runs(image):
+        engine, image = self.info, self.spec.platform
+        if image is None or engine.platform.runs(image):
             return
         try:
-            ask(self._exec(command=["/bin/sh", "-c", ":"]), "its /bin/sh does not run")
+            ask(self.container.exec(["/bin/sh", "-c", ":"]), "its /bin/sh does not run")
         except EngineError as error:
             raise EngineError(
-                f"the base is for {image}, and {engine.name} on {engine.info.platform} can't run its programs",
+                f"the base is for {image}, and {engine.name} on {engine.platform} can't run its programs",
                 hint="Install an emulator on the engine's machine (apt-get install qemu-user-static), or take a base "
-                     f"for {engine.info.platform}.",
+                     f"for {engine.platform}.",
                 detail=error.message,
             ) from error
 
@@ -293,23 +258,15 @@ class Session:
                 return {point: mounted_over.look_from_here(self.pid, point, seen) for point, seen in self._seen.items()}
             except OSError as error:
                 raise EngineError(f"{what}: {error.strerror}") from error
-        answer = ask(self._exec(command=mounted_over.look(tuple(self._seen), self.spec.build)), what)
+        answer = ask(self.container.exec(mounted_over.look(tuple(self._seen), self.spec.build)), what)
         return dict(zip(self._seen, ((text,) for text in answer.split(f"\0{self.spec.build}\0")), strict=False))
 
     def _read_mount_table(self) -> list[init_process.Mount]:
         if self.pid is not None:
             return init_process.mounts_of(self.pid)
         what = "could not read the container's mounts"
-        with reading(self._exec(command=["cat", "/proc/1/mountinfo"]), what) as stream:
+        with reading(self.container.exec(["cat", "/proc/1/mountinfo"]), what) as stream:
             return init_process.read_mounts(stream.read())
-
-    def _exec(self, *options: str, command: Sequence[str]) -> list[str]:
-        return [*self.engine.command("container", "exec", *options, self.name), *command]
-
-    @cached_property
-    def _inspected(self) -> Inspected:
-        """What does not change as long as the container runs."""
-        return inspect(self.engine, self.name)
 
     def _trouble(self, command: step.Command, status: int) -> str | None:
         """What the engine knows about the container that explains a failed step. EngineError where it no longer knows
@@ -317,33 +274,29 @@ class Session:
         if status > 128:
             time.sleep(0.5)  # when the container ends, its steps are killed, and the engine learns of it a moment later
         try:
-            state = inspect(self.engine, self.name).state
+            return self.container.trouble()
         except EngineError as error:
             raise EngineError(
-                f"the container or {self.engine.name} itself went away during step {command.name!r}",
-                hint=f"See what the log of {self.engine.name} says, then build again; imgasm clean removes what stays.",
+                f"the container or {self.info.name} itself went away during step {command.name!r}",
+                hint=f"See what the log of {self.info.name} says, then build again; imgasm clean removes what stays.",
                 detail=error.message,
             ) from error
-        if state.oom_killed:
-            return "the kernel ran out of memory for the container"
-        return None if state.running else f"the container itself has stopped with status {state.exit_code}"
 
     def _freeze(self) -> bool:
         """Not every engine can freeze (rootless podman on cgroups v1): then all processes are stopped one by one."""
         try:
-            ask(self.engine.command("container", "pause", self.name), "could not pause")
+            self.container.freeze()
         except EngineError:
             self._kill("STOP")
             return False
         return True
 
     def _thaw(self, *, frozen: bool) -> None:
-        if not frozen:
+        if frozen:
+            self.container.thaw()
+        else:
             self._kill("CONT")
-            return
-        what = f"{self.engine.name} could not let the container go on"
-        ask(self.engine.command("container", "unpause", self.name), what)
 
     def _kill(self, signal: str) -> None:
         """A signal for every process in the container but the first and the shell that sends it (kill(2), pid -1)."""
-        ask(self._exec("--user", "0", command=["/bin/sh", "-c", f"kill -{signal} -1"]), f"could not send {signal}")
+        ask(self.container.exec(["/bin/sh", "-c", f"kill -{signal} -1"], AS_ROOT), f"could not send {signal}")

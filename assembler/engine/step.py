@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Final
 
 from assembler.engine.client_process import in_memory
 from assembler.engine.output_lines import Lines
+from assembler.engine.running import Exec
 from assembler.errors import StepFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import PurePosixPath
 
-    from assembler.engine.endpoint import Endpoint
+    from assembler.engine.running import Running
     from assembler.model.secrets import Secrets
 
 ONE_STREAM: Final = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
@@ -70,19 +71,12 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """What the engine's ``exec`` is to run."""
+        """What is to run in the container."""
         return [*(ONE_STREAM_AFTER_INPUT if self.hidden_env else ONE_STREAM), *self.argv]
 
     @property
-    def options(self) -> list[str]:
-        """The engine's ``exec`` options, the same for docker and podman."""
-        options = [option for key, value in self.env.items() for option in ("--env", f"{key}={value}")]
-        options += ["--interactive"] if self.hidden_env else []
-        if self.workdir is not None:
-            options += ["--workdir", str(self.workdir)]
-        if self.user is not None:
-            options += ["--user", self.user]
-        return options
+    def how(self) -> Exec:
+        return Exec(self.env, self.workdir, self.user, reads=bool(self.hidden_env))
 
 
 def assignments(env: Mapping[str, str]) -> bytes:
@@ -93,21 +87,21 @@ def assignments(env: Mapping[str, str]) -> bytes:
 
 @contextmanager
 def shell_in(
-    engine: Endpoint, name: str, command: Command, *, terminal: bool
+    container: Running, command: Command, *, terminal: bool
 ) -> Iterator[tuple[list[str], tuple[int, ...]]]:
-    """The words that run ``command`` in the container ``name`` for a person, and the open files that they inherit.
+    """The words that run ``command`` in ``container`` for a person, and the open files that they inherit.
 
     Hidden variables come from a file that has no name on any disk; they can't have line ends there, so those that have
     are left out.
     """
     lines = [f"{key}={value}\n" for key, value in command.hidden_env.items() if "\n" not in value]
-    how = ["--interactive", *(["--tty"] if terminal else []), *replace(command, hidden_env={}).options]
     with open(os.memfd_create("environment"), "w+", encoding="utf-8") as file:
         file.writelines(lines)
         file.flush()
         file.seek(0)
-        hidden = ["--env-file", f"/proc/self/fd/{file.fileno()}"] if lines else []
-        yield [*engine.command("container", "exec", *how, *hidden, name), *command.argv], (file.fileno(),)
+        hidden = f"/proc/self/fd/{file.fileno()}" if lines else None
+        how = Exec(command.env, command.workdir, command.user, hidden, reads=True, terminal=terminal)
+        yield container.exec(command.argv, how), (file.fileno(),)
 
 
 def follow(argv: Sequence[str], lines: Lines, timeout: float | None, given: bytes = b"") -> int:

@@ -6,14 +6,12 @@ marks of another kind (fuse-overlayfs) and a directory that has the base's files
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assembler.engine import init_process
-from assembler.engine.client_process import ask
 from assembler.engine.overlay_directories import OverlayDirs
 from assembler.errors import EngineError
 
@@ -37,25 +35,16 @@ def writable_layer(session: Session) -> Writable | None:
     found = session.overlay()
     if isinstance(found, OverlayDirs):
         return Writable(found.upper)
-    root = init_process.engine_root(session.pid) if session.pid is not None else None
-    if session.pid is None or root is None:
+    if session.pid is None:
         return None
     try:
-        upper = _graph(session).get("UpperDir")
         enter = _enter(session.pid)
-        if isinstance(upper, str) and (directory := _seen(root, Path(upper))):
-            return Writable(directory, enter=enter)
-        directory = _copied_base(session.pid, root)
+        if (upper := session.container.upper()) is not None:
+            return Writable(upper, enter=enter)
+        directory = _copied_base(session.pid)
         return Writable(directory, whole=True, enter=enter) if directory else None
     except (EngineError, OSError):
         return None
-
-
-def _graph(session: Session) -> dict[str, Any]:
-    """What the storage driver says. Docker's vfs and containerd's store say nothing."""
-    command = session.engine.command("container", "inspect", "--format", "{{json .GraphDriver.Data}}", session.name)
-    found = json.loads(ask(command, "could not inspect the container"))
-    return found if isinstance(found, dict) else {}
 
 
 def _seen(root: Path, path: Path) -> Path | None:
@@ -70,8 +59,11 @@ def _enter(pid: int) -> tuple[str, ...]:
     return ("nsenter", "--user", "--preserve-credentials", f"--target={pid}")
 
 
-def _copied_base(pid: int, root: Path) -> Path | None:
+def _copied_base(pid: int) -> Path | None:
     """vfs: the container's / is a plain directory, which is found by the mount that it was bound from (proc(5))."""
+    root = init_process.engine_root(pid)
+    if root is None:
+        return None
     device, source = next((each[0], each[1]) for each in reversed([*_mounts(pid)]) if each[2] == "/")
     for other, base, point in _mounts(_parent(pid)):
         if other == device and Path(source).is_relative_to(base):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
-EngineName = Literal["docker", "podman"]
+EngineName = Literal["docker", "podman", "host"]
+"""``host`` is no engine but this machine itself: it runs steps, and keeps no images."""
+
+NAMES: Final[tuple[EngineName, ...]] = get_args(EngineName)
 
 
 @dataclass(frozen=True, slots=True)

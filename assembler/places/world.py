@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assembler.places.registries import Registries
 from assembler.places.world_settings import WorldSettings
@@ -12,14 +12,19 @@ from assembler.progress import MaskedProgress, SilentProgress
 from assembler.registry.retry import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from assembler.engine.client import Engine
+    from assembler.engine.runner import Runner
     from assembler.model.engines import EngineName
     from assembler.model.platform import Platform
     from assembler.progress import Progress
     from assembler.source.fetch import Fetcher
+
+
+HOST: Final = "host"
+"""Where in the cache the engine host keeps bases, containers and caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +85,18 @@ class World:
         and podman that answers. EngineError when there is none."""
         from assembler.engine.connect import connect
 
+        return connect(*self._wanted(name))
+
+    def runner(self, name: EngineName | None = None) -> Runner:
+        """What runs steps: as :meth:`engine`, and this machine itself where it is asked for, or where no engine
+        answers."""
+        from assembler.engine.connect import runner
+
+        return runner(self.cache / HOST, *self._wanted(name))
+
+    def _wanted(self, name: EngineName | None) -> tuple[EngineName | None, Sequence[str], Mapping[EngineName, str]]:
         wanted = name or self.settings.engine_name()
-        options = self.settings.engine_options(wanted) if wanted else ()
-        return connect(wanted, options, self.settings.engine_hosts())
+        return wanted, self.settings.engine_options(wanted) if wanted else (), self.settings.engine_hosts()
 
     @contextmanager
     def fetcher(self) -> Iterator[Fetcher]:

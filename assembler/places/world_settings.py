@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assembler.errors import UsageError
-from assembler.model.engines import ENGINES
+from assembler.model.engines import ENGINES, NAMES
 from assembler.model.platform import Platform
 from assembler.registry.connection_settings import ConnectionSettings, Tls
 from assembler.registry.find_credential import CredentialSources
@@ -34,7 +34,7 @@ class WorldSettings:
                      for their names. What the engines' clients and credential helpers read is theirs to know
     ``cache``        a directory for fetched sources, bases and temporary blobs, made if need be;
                      by default IMGASM_CACHE, else the user's (XDG base directories)
-    ``engine``       ``docker`` or ``podman``; by default IMGASM_ENGINE, else the first one that answers
+    ``engine``       ``docker``, ``podman`` or ``host``; by default IMGASM_ENGINE, else the first one that answers
     ``authfile``     registry credentials in the form of Docker's config.json; no other place is then asked
     ``tls``          certificates for registries
     ``plain_http``   whether registries are met without TLS; by default only those on loopback are
@@ -78,12 +78,12 @@ class WorldSettings:
     def engine_name(self) -> EngineName | None:
         """None for the first that answers. UsageError where IMGASM_ENGINE names no engine."""
         name = self.engine or self.environment.get("IMGASM_ENGINE") or None
-        for known in ENGINES:
+        for known in NAMES:
             if name == known:
                 return known
         if name is None:
             return None
-        raise UsageError(f"IMGASM_ENGINE is {name!r}", hint=f"It must be {' or '.join(ENGINES)}.")
+        raise UsageError(f"IMGASM_ENGINE is {name!r}", hint=f"It must be {' or '.join(NAMES)}.")
 
     def engine_options(self, name: EngineName) -> list[str]:
         """Options for the engine's own client, before its command: ``IMGASM_PODMAN_OPTIONS="--runtime runc"``.

@@ -37,11 +37,12 @@ compression = "none"
 """
 
 
-@pytest.fixture(params=["docker", "podman"])
+@pytest.fixture(params=["docker", "podman", "host"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with engines.docker() if request.param == "docker" else engines.podman(tmp_path_factory.mktemp("podman")):
-        yield request.param
-        subprocess.run([request.param, "volume", "rm", "imgasm-cache-testcache"], check=True, capture_output=True)
+    with engines.running(request.param, tmp_path_factory.mktemp("engine")) as name:
+        yield name
+        if name != "host":
+            subprocess.run([name, "volume", "rm", "imgasm-cache-testcache"], check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -170,7 +170,9 @@ def test_another_engine_starts_from_it(cli: Cli, engine: str, tmp_path_factory: 
         settings = {name: os.environ[name] for name in ("CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF")}
         cli.environment |= {"IMGASM_ENGINE": "podman", **settings}
         assert "starting from the checkpoint" in cli("build", "sample.toml", "--output", "podman").stderr
-    assert digests(cli, "docker") == digests(cli, "podman")
+    cli.environment["IMGASM_ENGINE"] = "host"
+    assert "starting from the checkpoint" in cli("build", "sample.toml", "--output", "host").stderr
+    assert digests(cli, "docker") == digests(cli, "podman") == digests(cli, "host")
 
 
 def test_a_step_that_cost_little_keeps_nothing_unless_it_shall(docker_cli: Cli) -> None:

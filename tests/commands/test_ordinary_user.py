@@ -79,3 +79,15 @@ def test_05_a_user_without_an_engine_is_told_what_to_do(someone: Person) -> None
                           environment={"DOCKER_HOST": f"unix://{someone.home}/no/socket"})
     assert done.returncode == 5 and "Traceback" not in done.stderr
     assert "docker does not answer" in done.stderr
+
+
+def test_05_without_an_engine_an_ordinary_user_builds_what_root_builds(
+    someone: Person, as_root: dict[str, bytes]
+) -> None:
+    done = someone.imgasm("build", "sample.toml", "--engine", "host", "--json", "--prove")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["engine"]["capture"] == "exports"
+    assert contents(someone.home / "build/sample") == as_root
+    done = someone.imgasm("clean", "--engine", "host")
+    assert done.returncode == 0 and "no build uses it now" in done.stdout, done.stdout + done.stderr
+    assert not list((someone.home / ".cache/imgasm/host").glob("*/*/files"))

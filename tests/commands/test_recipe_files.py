@@ -94,10 +94,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=["docker", "podman"])
+@pytest.fixture(params=["docker", "podman", "host"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with engines.docker() if request.param == "docker" else engines.podman(tmp_path_factory.mktemp("podman")):
-        yield request.param
+    with engines.running(request.param, tmp_path_factory.mktemp("engine")) as name:
+        yield name
 
 
 def build(folder: Path, steps: str, *arguments: str) -> list[str]:

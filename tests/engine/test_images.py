@@ -73,7 +73,7 @@ def test_an_export_of_nothing_is_an_error(engine: Engine) -> None:
 def test_the_running_container_is_exported_without_its_mounts(engine: Engine, spec: ContainerSpec) -> None:
     with engine.session(spec) as session:
         session.run(Command("edit", ["/bin/sh", "-c", "echo new >/opt/new; rm /opt/old/file"], {}))
-        with session.paused(), session.export() as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+        with session.paused(), session.container.export() as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             names = {member.name.strip("/") for member in tar}
     assert "opt/new" in names and "opt/old" in names
     assert "opt/old/file" not in names

@@ -92,7 +92,7 @@ def test_a_remote_engine(remote: Engine) -> None:
         assert {b"scratch", b"proc", b"etc/hosts"} <= set(session.mounts())
         size = session.size_rw()
         assert size is not None and 2_000_000 <= size < 2_100_000
-        with session.paused(), session.export() as stream:
+        with session.paused(), session.container.export() as stream:
             assert len(stream.read()) > 2_000_000
     remote.images.remove(image)
 

@@ -205,13 +205,13 @@ def test_an_engine_that_is_slow_to_remove_is_a_warning(
 def test_keep_leaves_it_running(engine: Engine, spec: ContainerSpec) -> None:
     with engine.session(spec) as session:
         session.write_file(PurePosixPath("/opt/here"), io.BytesIO(b"still"), 0o644)
-        session.keep()
+        session.container.keep()
     assert exists(engine, session.name) and not exists(engine, spec.name)
     with engine.session_again(spec, session.aside) as again:
         assert again.read_text("/opt/here") == "still"
     assert exists(engine, session.name), "it stays until it is let go"
     with engine.session_again(spec, session.aside) as again:
-        again.let_go()
+        again.container.let_go()
     assert not exists(engine, session.name)
     with pytest.raises(EngineError, match="has no container"), engine.session_again(spec, session.aside):
         pass

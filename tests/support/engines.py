@@ -14,16 +14,18 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.engine.connect import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from assembler.engine.client import Engine
+    from assembler.model.engines import EngineName
 
 BUSYBOX = Path("/bin/busybox")  # apt-get install busybox-static
 
@@ -86,6 +88,16 @@ def podman(directory: Path) -> Iterator[Engine]:
             yield connect("podman")
         finally:
             subprocess.run(["podman", "rm", "--all", "--force", "--time", "0"], check=True, capture_output=True)
+
+
+@contextmanager
+def running(name: EngineName, directory: Path) -> Iterator[EngineName]:
+    """The engine of that name, podman on storage in ``directory``. ``host`` needs none."""
+    ready: Mapping[EngineName, Callable[[], AbstractContextManager[object]]] = {
+        "docker": docker, "podman": lambda: podman(directory), "host": nullcontext,
+    }  # fmt: skip
+    with ready[name]():
+        yield name
 
 
 @contextmanager
