@@ -1,4 +1,4 @@
-"""Commands about recipes: build, plan, lock, recipes, schema, clean."""
+"""Commands about recipes: build, init, plan, lock, recipes, schema, clean."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,6 +23,12 @@ from assembler.errors import UsageError, masked
 if TYPE_CHECKING:
     from assembler.commands.job import BuildOptions
     from assembler.commands.kept_builds import Given
+
+
+class JobKind(StrEnum):
+    module = "module"
+    plain = "plain"
+    thin = "thin"
 
 
 class WayName(StrEnum):
@@ -111,7 +117,7 @@ class Making:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (build, plan, lock, recipes, schema, clean):
+    for command in (build, init, plan, lock, recipes, schema, clean):
         app.command()(takes_groups(command))
 
 
@@ -142,6 +148,27 @@ def build(
     faces.show(record, quiet=loudness.quiet)
     raise_if_broken(record)
     terminal.say(last_build.what_next(place))
+
+
+_TO: Final = typer.Option(metavar="DIR", file_okay=False, help="The directory to copy into.", show_default="here")
+
+
+def init(
+    kind: Annotated[
+        JobKind, typer.Argument(help="module: a kernel module of your own. plain: a program on a small Debian. "
+                                "thin: one layer more on an image that is never pulled.")
+    ] = JobKind.plain,
+    to: Annotated[Path, _TO] = Path(),
+) -> None:  # fmt: skip
+    """Write a commented recipe to begin with, and what it uses. It is ready to build.
+
+    Nothing is asked. A file that is there already is never replaced.
+    """
+    from assembler.commands.recipes import copy_first
+
+    recipe = copy_first(kind.value, to)
+    emit(str(recipe))
+    Terminal().say(f"imgasm build {recipe} builds it; its first lines say what else there is to do")
 
 
 def plan(recipe: RecipeChoice, as_json: shared_options.Json = False) -> None:
@@ -175,9 +202,7 @@ def recipes(
         list[str] | None,
         typer.Argument(metavar="NAME", help="Copy these recipes, with the files that they use."),
     ] = None,
-    to: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="The directory to copy into.", show_default="here")
-    ] = Path(),
+    to: Annotated[Path, _TO] = Path(),
     as_json: shared_options.Json = False,
 ) -> None:
     """List the recipes that come with imgasm, or copy some to build or change them.

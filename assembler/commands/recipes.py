@@ -1,4 +1,4 @@
-"""``imgasm recipes``: the recipes that come with imgasm, with all the files that they name.
+"""``imgasm recipes`` and ``imgasm init``: the recipes that come with imgasm, with all the files that they name.
 
 In a wheel they lie in the package; in a checkout they are its ``recipes/``.
 """
@@ -16,6 +16,9 @@ from typing import Any, Final
 from assembler.errors import UsageError
 
 _PACKAGE: Final = Path(__file__).parents[1]
+_FIRST: Final = Path(__file__).parent / "first_recipes"
+"""What one begins with: a recipe for each kind of job."""
+
 _SCHEMA: Final = "recipe.schema.json"
 _LOADER: Final = "modules"
 """The folder of what goes into images of kernel modules: their loader, and what installs it."""
@@ -48,14 +51,30 @@ def copy_examples(names: Iterable[str], to: Path) -> list[Path]:
         if name.removesuffix(".toml") not in known:
             raise UsageError(f"There is no recipe {name}", hint=f"There are: {', '.join(known)}.")
         chosen.append(known[name.removesuffix(".toml")])
+    return _copy(chosen, to)
+
+
+def copy_first(kind: str, to: Path) -> Path:
+    """Copies the recipe to begin with for a ``kind`` of job into the directory ``to``, with what it names.
+
+    Raises UsageError when a file would replace another one with other contents.
+    """
+    return _copy([_example(_FIRST / f"{kind}.toml")], to)[0]
+
+
+def _copy(chosen: Iterable[Example], to: Path) -> list[Path]:
     files = sorted({file for example in chosen for file in example.files})
     for file in files:
-        if (to / file).exists() and not filecmp.cmp(_folder() / file, to / file, shallow=False):
+        if (to / file).exists() and not filecmp.cmp(_origin(file), to / file, shallow=False):
             raise UsageError(f"{to / file} exists, with other contents", hint="Name another directory with --to.")
     for file in files:
         (to / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(_folder() / file, to / file)
+        shutil.copy(_origin(file), to / file)
     return [to / example.files[0] for example in chosen]
+
+
+def _origin(file: Path) -> Path:
+    return next(folder / file for folder in (_folder(), _FIRST) if (folder / file).exists())
 
 
 def _folder() -> Path:
@@ -66,7 +85,7 @@ def _folder() -> Path:
 def _example(path: Path) -> Example:
     text = path.read_text(encoding="utf-8")
     strings = set(_strings(tomllib.loads(text)))
-    beside = (file.relative_to(path.parent) for file in sorted(path.parent.rglob("*")) if file.is_file())
+    beside = (file.relative_to(_folder()) for file in sorted(_folder().rglob("*")) if file.is_file())
     named = [file for file in beside if str(file) in strings]
     return Example(path.stem, _title(text), (Path(path.name), Path(_SCHEMA), *named))
 
