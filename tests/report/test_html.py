@@ -62,8 +62,8 @@ class Shown:
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
-    def at(self, selector: str) -> Locator:
-        return self.page.locator(selector)
+    def at(self, selector: str, **options: str) -> Locator:
+        return self.page.locator(selector, **options)  # type: ignore[arg-type]
 
     def pick(self, selector: str, option: str) -> None:
         self.at(selector).select_option(option)
@@ -135,7 +135,43 @@ def test_an_image_shows_its_layers_as_steps(browser: Browser, tmp_path: Path) ->
     assert shown.complaints == []
     assert "2 layers" in shown.at("#told").inner_text()
     assert "2: RUN <b>2" in shown.at("#steps").inner_text()
+    assert shown.at(".picture").is_hidden(), "layers have no times"
     shown.page.close()
+
+
+def test_where_one_layer_has_everything_colours_tell_kinds(browser: Browser, tmp_path: Path) -> None:
+    rows = [LayerRow(b"usr/bin/one", 8 * MB, 0, 4 * MB, "ELF"), LayerRow(b"usr/share/two", 1 * MB, 0, 1 * MB, "text")]
+    layer = ImageLayer(digest="sha256:1", media_type="", created_by="mmdebstrap", files=2, bytes=9 * MB, wasted=0,
+                       compressed=5 * MB, uncompressed=9 * MB)  # fmt: skip
+    report = LayersReport(imgasm="1", name="/some/where/debian/", manifest="", platform="linux/amd64", layers=(layer,))
+    record = as_record(report)
+    image = record.images[0].model_copy(update={"table": file_table(rows)})
+    path = tmp_path / "image.html"
+    path.write_text(page(record.model_copy(update={"images": (image,)})), encoding="utf-8")
+    shown = open_page(browser, path)
+    assert shown.at("#name").inner_text() == "debian"
+    assert "/some/where/debian/" in shown.at("#told").inner_text()
+    assert shown.at("#coloring").input_value() == "kind"
+    assert {"ELF", "text"} <= set(shown.at("#legend").inner_text().split())
+    assert shown.at("#timeline").is_hidden() and "time" not in shown.at("#steps").inner_text().split()
+    assert shown.complaints == []
+    shown.page.close()
+
+
+def test_the_url_says_what_is_shown(browser: Browser, file: Path, shown: Shown) -> None:
+    shown.page.keyboard.press("/")
+    assert shown.page.evaluate("document.activeElement.id") == "search"
+    shown.page.keyboard.type("nvidia kernel")
+    expect(shown.at("#status")).to_contain_text("149 MB, 2 files")
+    assert "busybox" not in shown.at("#children").inner_text()
+    shown.at("#children button", has_text="modules").click()
+    assert shown.crumbs() == "/opt/nvidia/modules"
+    shown.page.reload()
+    shown.page.wait_for_selector("body[data-ready]")
+    assert shown.crumbs() == "/opt/nvidia/modules"
+    assert shown.at("#search").input_value() == "nvidia kernel"
+    assert len(shown.paths()) == 2
+    shown.requests[:] = [file.as_uri()]
 
 
 def test_names_are_text(shown: Shown) -> None:

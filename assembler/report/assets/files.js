@@ -2,9 +2,16 @@
 
 const ROW = 26; // pixels; page.css has the same
 
+/** A path whose directory gives way where there is no room, so that the name stays. */
+function pathParts(path) {
+  const cut = path.lastIndexOf("/");
+  return [element("span", {}, path.slice(0, cut)), element("span", {}, path.slice(cut))];
+}
+
 class Files {
-  constructor({onShow}) {
+  constructor({onShow, onFound}) {
     this.onShow = onShow;
+    this.onFound = onFound;
     this.pane = byId("rows");
     this.sorted = {column: "size", down: true};
     this.words = [];
@@ -36,6 +43,7 @@ class Files {
   search(text) {
     this.words = text.toLowerCase().split(/\s+/).filter(Boolean);
     this.update();
+    this.onFound(this.words.length ? this.order : null);
   }
 
   only(step) {
@@ -112,7 +120,8 @@ class Files {
     const cells = this.columns.map((column) => {
       const text = printable(column.text(row));
       const mark = column.color && text ? swatch(column.color(row)) : null;
-      return element("td", {class: `${column.id} ${column.number ? "number" : ""}`, title: text}, mark, text);
+      const content = column.id === "path" ? pathParts(text) : [mark, text];
+      return element("td", {class: `${column.id} ${column.number ? "number" : ""}`, title: text}, ...content);
     });
     const chosen = position === this.chosen;
     return element("tr", {

@@ -5,7 +5,10 @@ const state = {image: null, layer: null, root: null, coloring: null, step: null}
 const LISTED = 300;
 
 const treemap = new Treemap(byId("treemap"), {onZoom: zoom, onStatus: tell});
-const files = new Files({onShow: (row) => zoom(state.layer.directories.get(state.layer.table.directories[state.layer.table.parents[row]]))});
+const files = new Files({
+  onShow: (row) => zoom(state.layer.directories.get(state.layer.table.directories[state.layer.table.parents[row]])),
+  onFound: (rows) => { state.layer.measure(state.layer.column, rows); zoom(rows && !state.root.value ? state.layer.root : state.root); },
+});
 
 function showImage(image) {
   state.image = image;
@@ -17,12 +20,34 @@ function showImage(image) {
   if (!image.table) return;
   state.layer = new Layer(record, image, palette);
   state.root = state.layer.root;
-  state.coloring = state.layer.colorings[0];
+  const first = state.layer.firstColoring();
+  state.coloring = state.layer.colorings[first];
   options(byId("coloring"), state.layer.colorings.map(({name}) => name));
+  byId("coloring").selectedIndex = first;
   options(byId("metric"), state.layer.hasShares ? ["unpacked bytes", "compressed bytes"] : ["unpacked bytes"]);
   byId("metric-label").hidden = !state.layer.hasShares;
   files.show(state.layer);
   zoom(firstFork(state.layer.root));
+  if (byId("search").value) files.search(byId("search").value);
+}
+
+/** The URL says what is shown, so that a link or a reload shows the same: image, directory, words. */
+function remember() {
+  const index = record.images.indexOf(state.image), words = byId("search").value;
+  const said = new URLSearchParams({
+    ...(index > 0 ? {image: state.image.name} : {}),
+    ...(state.root && state.root !== firstFork(state.layer.root) ? {path: state.root.path} : {}), ...(words ? {search: words} : {}),
+  });
+  history.replaceState(null, "", said.size ? `#${said}` : location.pathname + location.search);
+}
+
+function recall() {
+  const said = new URLSearchParams(location.hash.slice(1));
+  byId("search").value = said.get("search") ?? "";
+  byId("image").selectedIndex = Math.max(0, record.images.findIndex(({name}) => name === said.get("image")));
+  showImage(record.images[byId("image").selectedIndex]);
+  const directory = state.layer?.directories.get(said.get("path"));
+  if (directory) zoom(directory);
 }
 
 /** The first directory that holds more than one thing: nobody wants to click through /opt to see /opt/nvidia. */
@@ -37,6 +62,7 @@ function zoom(node) {
   drawCrumbs();
   drawChildren();
   tell(null);
+  remember();
 }
 
 function drawMap() {
@@ -56,7 +82,7 @@ function drawCrumbs() {
 }
 
 function drawChildren() {
-  const {children} = state.root;
+  const children = state.root.children.filter(({files}) => files);
   const items = children.slice(0, LISTED).map((node) => {
     const color = state.coloring.color(state.coloring.key(node), palette);
     const name = element("span", {class: node.children ? "dir" : null}, swatch(color), printable(node.name) + (node.children ? "/" : ""));
@@ -104,6 +130,11 @@ function tell(node) {
   byId("status").textContent = `${printable(layer.pathOf(shown))}: ${human(shown.value)}${held}${whole}, ${printable(coloring.label(coloring.key(shown)))}`;
 }
 
+/** What an image is called: a path's last part, a reference without its registry. */
+function lastPart(name) {
+  return name.replace(/\/+$/, "").replace(/^.*\//, "") || name;
+}
+
 function options(select, names) {
   select.replaceChildren(...names.map((name) => element("option", {}, name)));
 }
@@ -118,10 +149,12 @@ function unpack(text) {
 async function start() {
   ({record, palette} = await unpack(byId("data").textContent));
   const seconds = record.steps.reduce((sum, step) => sum + step.seconds, 0), engine = record.engine;
-  byId("name").textContent = printable(record.recipe.name);
   const isBuild = Boolean(record.recipe.file); // else an image whose layers stand for steps
+  byId("name").textContent = printable(isBuild ? record.recipe.name : lastPart(record.recipe.name));
   const steps = isBuild ? `${count(record.steps.length, "step")} in ${duration(seconds)}` : count(record.steps.length, "layer");
   byId("told").textContent = steps + (engine ? `, ${engine.name} ${engine.version}` : "") + `, imgasm ${record.imgasm}`;
+  if (!isBuild) byId("told").textContent += `, ${printable(record.recipe.name)}`;
+  if (!isBuild) drawLayers(record, palette);
   if (!isBuild) for (const [id, title] of [["timeline-title", "Unpacked, layer by layer"], ["steps-title", "Layers"], ["layer-title", "The image"]]) byId(id).textContent = title;
   options(byId("image"), record.images.map(({name}) => printable(name)));
   byId("images").hidden = record.images.length < 2;
@@ -132,10 +165,15 @@ async function start() {
     drawChildren();
   });
   byId("metric").addEventListener("change", (event) => {
-    state.layer.measure(event.target.selectedIndex ? "shares" : "sizes");
+    state.layer.measure(event.target.selectedIndex ? "shares" : "sizes", state.layer.rows);
     zoom(state.root);
   });
-  byId("search").addEventListener("input", (event) => files.search(event.target.value));
+  byId("search").addEventListener("input", (event) => { files.search(event.target.value); remember(); });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    byId("search").focus();
+  });
   for (const mark of document.querySelectorAll(".picture .step")) {
     const step = Number(mark.dataset.step);
     for (const [name, value] of [["tabindex", "0"], ["role", "button"], ["aria-pressed", "false"]]) mark.setAttribute(name, value);
@@ -146,7 +184,7 @@ async function start() {
   drawPruned(record);
   drawBroken(record);
   drawDiscarded(record);
-  if (record.images.length) showImage(record.images[0]);
+  if (record.images.length) recall();
   else for (const id of ["layer", "files", "dockerfile", "hinted", "judged"]) byId(id).hidden = true;
   document.body.dataset.ready = "true";
 }

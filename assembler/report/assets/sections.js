@@ -29,20 +29,30 @@ function drawSteps(record, palette, onStep) {
     ["layer", "layer"], ["written", "added"], ["deleted or replaced", "removed"], ["peak", "peak"],
     ["within the step only", "transient"], ["scratch", "scratch"], ["disk free", "free_min"],
   ].filter(([, key]) => record.steps.some((step) => step[key] !== null));
+  const timed = Boolean(record.recipe.file); // an image's layers are no steps
   const size = (value) => (value === null ? "" : human(value));
   const rows = record.steps.map((step, index) => {
     const color = palette.steps[index % palette.steps.length];
     const button = element("button", {type: "button", "data-step": index, "aria-pressed": "false", onclick: () => onStep(index)},
       swatch(color), printable(step.name));
-    return [button, duration(step.seconds), ...columns.map(([, key]) => size(step[key]))];
+    return [button, ...(timed ? [duration(step.seconds)] : []), ...columns.map(([, key]) => size(step[key]))];
   });
-  fill(byId("steps"), [["step"], ["time", true], ...columns.map(([title]) => [title, true])], rows);
+  fill(byId("steps"), [["step"], ...(timed ? [["time", true]] : []), ...columns.map(([title]) => [title, true])], rows);
 }
 
 function bar(label, size, whole, color, sum) {
   const width = whole ? `${Math.min(100, 100 * size / whole)}%` : "0";
   return element("div", {class: sum ? "bar sum" : "bar"},
     element("span", {title: label}, label), element("span", {class: "number"}, human(size)), element("i", {style: {width, background: color}}));
+}
+
+/** An image's layers have no times: bars say what each holds. One alone would only say it again. */
+function drawLayers(record, palette) {
+  const sizes = record.steps.map(({layer}, index) => layer - (index ? record.steps[index - 1].layer : 0));
+  byId("timeline").querySelector(".scroll").hidden = true;
+  byId("timeline").hidden = sizes.length < 2 || record.steps.some(({layer}) => layer === null);
+  byId("layers").replaceChildren(...sizes.map((size, index) =>
+    bar(printable(record.steps[index].name), size, Math.max(...sizes), palette.steps[index % palette.steps.length])));
 }
 
 function drawDockerfile(record, image, palette) {

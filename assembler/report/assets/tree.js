@@ -12,7 +12,13 @@ class Layer {
       new Coloring("package", this.table.packages, this.table.package_names, "in no package", palette),
     ].filter((coloring) => coloring.isKnown);
     this.root = this.build();
-    this.measure("sizes");
+    this.column = "sizes";
+    this.measure();
+  }
+
+  /** What tells most at first sight: steps, or what else there is where one step has written everything. */
+  firstColoring() {
+    return Math.max(0, this.colorings.findIndex(({column}) => new Set(column).size > 1));
   }
 
   path(row) {
@@ -43,11 +49,14 @@ class Layer {
     return root;
   }
 
-  /** Sets every node's value: bytes in the tar ("sizes"), or in the compressed blob ("shares"). */
-  measure(column) {
-    const values = this.table[column];
+  /** Sets every node's value: bytes in the tar ("sizes"), or in the compressed blob ("shares"), of the files that
+   *  count: those in `rows`, or all where that is null. */
+  measure(column = this.column, rows = this.rows ?? null) {
+    Object.assign(this, {column, rows});
+    const values = this.table[column], counts = rows && new Set(rows);
+    for (const {dominants} of this.colorings) dominants.clear();
     const visit = (node) => {
-      if (!node.children) { node.value = values[node.row] || 0; return; }
+      if (!node.children) { node.files = counts && !counts.has(node.row) ? 0 : 1; node.value = node.files ? values[node.row] || 0 : 0; return; }
       node.value = 0;
       node.files = 0;
       for (const child of node.children) { visit(child); node.value += child.value; node.files += child.files; }
