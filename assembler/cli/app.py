@@ -14,6 +14,7 @@ from assembler.cli import (
     cache_commands,
     fleet_commands,
     image_commands,
+    import_commands,
     kept_commands,
     login_commands,
     matrix_command,
@@ -51,6 +52,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 recipe_commands.register(app)
+import_commands.register(app)
 kept_commands.register(app)
 rebuild_commands.register(app)
 cache_commands.register(app)

@@ -49,6 +49,13 @@ def test_the_first_image(page: str, tmp_path: Path, reader: dict[str, str]) -> N
             replay(Typed(each.command.replace(REGISTRY, registry.host), each.told), tmp_path, reader)
 
 
+def test_a_dockerfile_is_imported(tmp_path: Path, reader: dict[str, str]) -> None:
+    page = "docs/how-to/dockerfile.md"
+    (tmp_path / "Dockerfile").write_text(blocks(page, "dockerfile")[0])
+    for each in typed(page):
+        replay(each, tmp_path, reader)
+
+
 def test_a_build_that_fails(tmp_path: Path, reader: dict[str, str]) -> None:
     (tmp_path / "base.tar").write_bytes(busybox())
     (tmp_path / "tool.toml").write_text(blocks("docs/how-to/resume.md", "toml")[0])

@@ -1,0 +1,1 @@
+"""Dockerfiles: what they say, and the recipes that say the same."""
