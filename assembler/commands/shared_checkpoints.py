@@ -21,9 +21,7 @@ from assembler.model.place import Place, Store
 from assembler.model.size import human
 from assembler.places.held_image import HeldImage
 from assembler.places.open import open_place
-from assembler.places.put import PutOptions, put
 from assembler.places.temporary_layout import temporary_layout
-from assembler.registry.responses import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +90,8 @@ class SharedCheckpoints:
         if self.target is None:
             return
         key = stored.checkpoint.key
+        from assembler.places.put import PutOptions, put  # with httpx, a fifth of what a build without this imports
+
         try:
             with _found(key, self.target, self.world) as there:
                 if there is not None:
@@ -117,6 +117,8 @@ def _found(key: str, place: Place, world: World) -> Iterator[HeldImage | None]:
     if place.store is Store.LAYOUT and not place.path.exists():
         yield None
         return
+    from assembler.registry.responses import Refused
+
     with ExitStack() as stack:
         try:
             found = stack.enter_context(open_place(_called(key, place), world))

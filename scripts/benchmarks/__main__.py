@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks import again, push, start, table
+from benchmarks import again, outside, push, start, table
 from benchmarks.compare import Results, of_tree
 from benchmarks.contenders import Contender, Imgasm, Pipeline
 from benchmarks.engines import Buildah, Docker, Umoci
@@ -42,10 +42,10 @@ def main() -> None:
             _start_again_with_engine()
         push.main(sys.argv[2:])
         return
-    if sys.argv[1:2] == ["again"]:
+    if sys.argv[1:2] in (["again"], ["outside"]):
         if _INSIDE not in os.environ:
             _start_again_with_engine()
-        again.main(sys.argv[2:])
+        (again if sys.argv[1] == "again" else outside).main(sys.argv[2:])
         return
     if sys.argv[1:2] == ["start"]:
         start.main(sys.argv[2:])

@@ -57,6 +57,21 @@ def test_a_push_over_tls_beside_one_peer(tmp_path: Path) -> None:
 
 @pytest.mark.engine
 @pytest.mark.root
+def test_the_parts_of_a_build_outside_its_steps(tmp_path: Path) -> None:
+    command = [str(ROOT / "scripts" / "bench"), "outside", "--rounds", "1"]
+    command += ["--work", str(tmp_path), "--json", str(tmp_path / "report.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    report = json.loads((tmp_path / "report.json").read_text())
+    seconds = {part: found["median"] for part, found in report["seconds"].items()}
+    assert {"docker container create", "docker container rm", "imgasm itself"} <= seconds.keys()
+    whole, peer = seconds.pop("all, without steps"), seconds.pop("docker run --rm")
+    assert peer > 0 and sum(seconds.values()) == pytest.approx(whole)
+
+
+@pytest.mark.engine
+@pytest.mark.root
 def test_a_build_again_beside_its_peers(tmp_path: Path) -> None:
     command = [str(ROOT / "scripts" / "bench"), "again", "--rounds", "1", "--files", "20", "--bytes", "1000"]
     command += ["--seconds", "0", "--work", str(tmp_path), "--json", str(tmp_path / "report.json")]
