@@ -40,6 +40,11 @@ class Bill:
         owners = {file.package for file in self.files}
         return [package for package in self.record.packages if package.name in owners]
 
+    @property
+    def distributions(self) -> list[tuple[str, str]]:
+        """Whose packages these are, by os-release's ID and VERSION_ID: scanners look vulnerabilities up by it."""
+        return sorted({package.distribution for package in self.packages if package.distribution[0]})
+
     def of_package(self, package: Package) -> Iterator[BillFile]:
         return (file for file in self.files if file.package == package.name)
 

@@ -30,6 +30,8 @@ def cyclonedx(bill: Bill) -> dict[str, Any]:
                           "version": image.manifest},
         },
         "components": [
+            *({"type": "operating-system", "bom-ref": f"os:{system}-{release}", "name": system, "version": release}
+              for system, release in bill.distributions),
             *({**_package(package), "components": list(map(_file, bill.of_package(package)))}
               for package in bill.packages),
             *map(_file, bill.unowned),

@@ -37,6 +37,7 @@ def spdx(bill: Bill) -> dict[str, Any]:
             {"SPDXID": _IMAGE, "name": image.reference or image.name, "versionInfo": image.manifest,
              "downloadLocation": _UNKNOWN, "primaryPackagePurpose": "CONTAINER",
              "packageVerificationCode": {"packageVerificationCodeValue": _verification_code(bill)}},
+            *(_system(number, *distribution) for number, distribution in enumerate(bill.distributions)),
             *(_package(package, names[package.name]) for package in packages),
         ],
         "files": [_file(file, references[file.path]) for file in bill.files],
@@ -52,6 +53,11 @@ def spdx(bill: Bill) -> dict[str, Any]:
 def _verification_code(bill: Bill) -> str:
     """SPDX 2.3, 7.9: over the SHA-1 digests of all files."""
     return hashlib.sha1("".join(sorted(file.sha1 for file in bill.files)).encode(), usedforsecurity=False).hexdigest()
+
+
+def _system(number: int, name: str, release: str) -> dict[str, Any]:
+    return {"SPDXID": f"SPDXRef-OperatingSystem-{number}", "name": name, "versionInfo": release,
+            "downloadLocation": _UNKNOWN, "filesAnalyzed": False, "primaryPackagePurpose": "OPERATING-SYSTEM"}
 
 
 def _package(package: Package, reference: str) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def test_every_file_stands_with_what_it_came_from(imgasm: Imgasm) -> None:
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     assert imgasm("sbom", "build/app", "--image", "app").stdout == text
     found = {one["name"]: one for one in json.loads(text)["components"]}
-    assert found.keys() == {"tool", "small", "/opt/app/made", "/opt/app/empty", "/opt/app/module.ko"}
+    assert found.keys() == {"debian", "tool", "small", "/opt/app/made", "/opt/app/empty", "/opt/app/module.ko"}
 
     tool, small = found["tool"], found["small"]
     assert PackageURL.from_string(tool["purl"]).to_dict() == {
@@ -146,7 +146,7 @@ def test_spdx_holds_the_same(imgasm: Imgasm, tmp_path: Path) -> None:
     document = parse_file(str(tmp_path / "bill.spdx.json"))
     assert validate_full_spdx_document(document) == []
     versions = {package.name: package.version for package in document.packages[1:]}
-    assert versions == {"tool": "1:2.0+x-1", "small": "3-r0"}
+    assert versions == {"debian": "12", "tool": "1:2.0+x-1", "small": "3-r0"}
     names = {f"/opt/app/{name}" for name in ("tool", "small", "made", "empty", "module.ko")}
     assert {file.name.removeprefix(".") for file in document.files} == names
 
