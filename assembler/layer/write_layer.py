@@ -36,7 +36,7 @@ LAYER_FORMAT: Final = 2
 """Another number when the same tree and settings make other bytes: what stands from before is something else then."""
 
 CHUNK: Final = 1 << 20
-_AHEAD: Final = 8
+_AHEAD: Final = 4
 """Chunks that a stage can be behind."""
 _BATCH: Final = 1024
 """Entries of which plain files are read together."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks import again, outside, push, start, table
 from benchmarks.compare import Results, of_tree
 from benchmarks.contenders import Contender, Imgasm, Pipeline
-from benchmarks.engines import Buildah, Docker, Umoci
+from benchmarks.engines import Build, Buildah, Docker, Umoci
 from benchmarks.measure import measure
 from benchmarks.trees import TREES, make_tree
 
@@ -27,6 +27,7 @@ _ZSTD, _GZIP = Imgasm("zstd", 3), Imgasm("gzip", 6)
 _CONTENDERS: Final[tuple[Contender, ...]] = (
     Pipeline("zstd -q -3 -T2", _ZSTD.name),
     _ZSTD,
+    Build(_ZSTD.name),
     Pipeline("pigz -6 -p 2", _GZIP.name),
     _GZIP,
     Umoci(_GZIP.name),

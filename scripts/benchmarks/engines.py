@@ -7,9 +7,10 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.contenders import Contender, Imgasm, Task
 from benchmarks.measure import measure
@@ -65,6 +66,53 @@ def _last_layer(storage: Path) -> int:
     blobs = storage / "docker/registry/v2/blobs/sha256"
     manifest = json.loads((blobs / digest[:2] / digest / "data").read_text())
     return int(manifest["layers"][-1]["size"])
+
+
+class Build(Contender):
+    """What ``imgasm build`` does once its steps have ended, as the whole command that users run: ``imgasm assemble``.
+
+    It starts, meters the container's directories, makes the image and the record, and ends.
+    """
+
+    name = "imgasm assemble"
+    needs = ("docker",)
+    engine = True
+
+    def __init__(self, rival: str) -> None:
+        self.rival = rival
+
+    @contextmanager
+    def ready(self, tree: Tree, place: Path) -> Iterator[Task]:
+        home = place.with_name("home")
+        home.mkdir()
+        _say("tar", "-C", tree.base, "-cf", home / "base.tar", ".")
+        (home / "recipe.toml").write_text(_RECIPE)
+        variables = {**os.environ, "HOME": str(home), "IMGASM_CACHE": str(home / "cache")}
+        imgasm = str(Path(sys.executable).with_name("imgasm"))
+        build = [imgasm, "build", str(home / "recipe.toml"), "--output", str(place / "layout"), "--keep-container"]
+        try:
+            built = subprocess.run(build, env=variables, check=True, text=True, capture_output=True).stderr
+            container = built.partition("its container stays, ")[2].partition(":")[0]
+            upper = _say("docker", "inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", container)
+            _copy(tree, Path(upper))
+            command = [imgasm, "assemble", "--quiet"]
+            yield Task(command, Path(upper), lambda _: _layout_layer(place / "layout", "latest"), variables)
+        finally:
+            subprocess.run([imgasm, "clean", "--kept"], env=variables, check=True, capture_output=True)
+
+
+_RECIPE: Final = """
+name = "bench"
+[base]
+rootfs = "base.tar"
+[container]
+network = "none"
+[[step]]
+name = "nothing"
+run = "true"
+[[image]]
+name = "bench"
+"""
 
 
 class Buildah(Contender):

@@ -130,6 +130,10 @@ def _endless(sources: list[Path]) -> Iterator[bytes]:
 
 
 def _plain_base(base: Path) -> None:
+    """With a shell, as a build's step needs one."""
+    (base / "bin").mkdir()
+    shutil.copy2("/bin/busybox", base / "bin/busybox")
+    (base / "bin/sh").symlink_to("busybox")
     (base / "etc").mkdir()
     (base / "etc/os-release").write_text("NAME=bench\n")
 

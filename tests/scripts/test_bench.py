@@ -21,8 +21,8 @@ def test_every_contender_runs_on_the_quick_tree(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
     (tree,) = json.loads((tmp_path / "report.json").read_text())["trees"]
-    assert len(tree["contenders"]) == 7
-    assert len(tree["ratios"]) == 5
+    assert len(tree["contenders"]) == 8
+    assert len(tree["ratios"]) == 6
     for name, found in tree["contenders"].items():
         assert 100_000 < found["blob"] < tree["bytes"], name
         assert f"| {name.replace('|', chr(92) + '|')} |" in done.stdout
