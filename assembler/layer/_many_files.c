@@ -23,7 +23,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { BLOCK = 512, NAME = 100, PREFIX = 155, MOST_THREADS = 16, MOST_FILES = 4096, MOST_OPEN = 64, FEW = 4, INTERNED = 1024 };
+enum { BLOCK = 512, NAME = 100, PREFIX = 155 };
+enum { MOST_THREADS = 16, MOST_FILES = 4096, MOST_OPEN = 64, INTERNED = 1024 };
+enum { FEW = 4, MANY = 32 }; /* files for which a directory is opened, and threads are started */
 #define MAX_7 07777777LL
 #define MAX_11 077777777777LL
 
@@ -306,7 +308,7 @@ static PyObject *scan(PyObject *module, PyObject *arguments)
 /* ---- pack ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const char *path, *file;
+    const char *path, *file; /* NULL: no content */
     size_t path_length, split; /* how much of the path is ustar's prefix, without the slash behind it */
     long long mode, uid, gid, size, mtime, offset;
     char *member; /* where its header begins */
@@ -346,7 +348,22 @@ static bool split(Member *member)
     return member->path_length - member->split - 1 <= NAME;
 }
 
-/* Whether `entry` is a plain file with content, whose header is one block: only then `member` says what it is. */
+/* Where the bytes of `member` are; false for what only Python knows. */
+static bool has_content(PyObject *content, Member *member)
+{
+    member->file = NULL;
+    if (content == Py_None)
+        return member->size == 0;
+    if (!PyTuple_Check(content) || PyTuple_Size(content) != 2)
+        return false;
+    PyObject *file = PyTuple_GetItem(content, 0);
+    if (!PyBytes_Check(file))
+        return false;
+    member->file = PyBytes_AsString(file);
+    return strlen(member->file) == (size_t)PyBytes_Size(file) && between(content, 1, MAX_11, &member->offset);
+}
+
+/* Whether `entry` is a plain file whose header is one block: only then `member` says what it is. */
 static bool is_member(PyObject *entry, PyObject *kind, Member *member)
 {
     enum { PATH, NODE, LINK, CONTENT, ENTRY_FIELDS };
@@ -354,20 +371,18 @@ static bool is_member(PyObject *entry, PyObject *kind, Member *member)
     if (!PyTuple_Check(entry) || PyTuple_Size(entry) != ENTRY_FIELDS)
         return false;
     PyObject *path = PyTuple_GetItem(entry, PATH), *node = PyTuple_GetItem(entry, NODE);
-    PyObject *content = PyTuple_GetItem(entry, CONTENT);
     if (!PyBytes_Check(path) || !PyTuple_Check(node) || PyTuple_Size(node) != NODE_FIELDS
-        || PyTuple_GetItem(entry, LINK) != Py_None || !PyTuple_Check(content) || PyTuple_Size(content) != 2)
+        || PyTuple_GetItem(entry, LINK) != Py_None)
         return false;
-    PyObject *xattrs = PyTuple_GetItem(node, XATTRS), *file = PyTuple_GetItem(content, 0);
-    if (PyTuple_GetItem(node, KIND) != kind || !PyTuple_Check(xattrs) || PyTuple_Size(xattrs) || !PyBytes_Check(file))
+    PyObject *xattrs = PyTuple_GetItem(node, XATTRS);
+    if (PyTuple_GetItem(node, KIND) != kind || !PyTuple_Check(xattrs) || PyTuple_Size(xattrs))
         return false;
     member->path = PyBytes_AsString(path);
     member->path_length = (size_t)PyBytes_Size(path);
-    member->file = PyBytes_AsString(file);
-    return strlen(member->file) == (size_t)PyBytes_Size(file) && between(node, MODE, MAX_7, &member->mode)
-        && between(node, UID, MAX_7, &member->uid) && between(node, GID, MAX_7, &member->gid)
-        && between(node, SIZE, MAX_11, &member->size) && between(node, MTIME, MAX_11, &member->mtime)
-        && between(content, 1, MAX_11, &member->offset) && split(member);
+    return between(node, MODE, MAX_7, &member->mode) && between(node, UID, MAX_7, &member->uid)
+        && between(node, GID, MAX_7, &member->gid) && between(node, SIZE, MAX_11, &member->size)
+        && between(node, MTIME, MAX_11, &member->mtime) && split(member)
+        && has_content(PyTuple_GetItem(entry, CONTENT), member);
 }
 
 static void octal(char *field, int digits, long long value)
@@ -405,6 +420,11 @@ static void write_header(const Member *member)
 static void write_member(void *items, size_t index)
 {
     Member *member = (Member *)items + index;
+    if (!member->file) {
+        write_header(member);
+        member->written = true;
+        return;
+    }
     int descriptor = openat(member->directory, member->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (descriptor < 0)
         return;
@@ -426,7 +446,7 @@ static void write_member(void *items, size_t index)
 
 static size_t directory_length(const char *file)
 {
-    const char *slash = strrchr(file, '/');
+    const char *slash = file ? strrchr(file, '/') : NULL;
     return slash ? (size_t)(slash - file) : 0;
 }
 
@@ -438,11 +458,12 @@ static int open_directories(Member *members, size_t count, int *open_ones)
     for (size_t first = 0, end; first < count && opened < MOST_OPEN; first = end) {
         const char *file = members[first].file;
         size_t length = directory_length(file);
-        for (end = first + 1; end < count && directory_length(members[end].file) == length
-             && memcmp(members[end].file, file, length) == 0; end++)
-            ;
+        end = first + 1;
+        while (length && end < count && directory_length(members[end].file) == length
+               && memcmp(members[end].file, file, length) == 0)
+            end++;
         char path[PATH_MAX];
-        if (end - first < FEW || length == 0 || length >= PATH_MAX)
+        if (end - first < FEW || length >= PATH_MAX)
             continue;
         memcpy(path, file, length);
         path[length] = '\0';
@@ -494,7 +515,7 @@ static PyObject *pack(PyObject *module, PyObject *arguments)
     }
     Py_BEGIN_ALLOW_THREADS
     int open_ones[MOST_OPEN], opened = open_directories(members, count, open_ones);
-    share(write_member, members, count, threads);
+    share(write_member, members, count, count < MANY ? 1 : threads);
     while (opened)
         close(open_ones[--opened]);
     Py_END_ALLOW_THREADS

@@ -89,13 +89,15 @@ class Build(Contender):
         (home / "recipe.toml").write_text(_RECIPE)
         variables = {**os.environ, "HOME": str(home), "IMGASM_CACHE": str(home / "cache")}
         imgasm = str(Path(sys.executable).with_name("imgasm"))
-        build = [imgasm, "build", str(home / "recipe.toml"), "--output", str(place / "layout"), "--keep-container"]
+        build = [imgasm, "build", str(home / "recipe.toml"), "--output", str(place / "layout"),
+                 "--keep-container", "--allow-refused-modules"]  # fmt: skip
         try:
-            built = subprocess.run(build, env=variables, check=True, text=True, capture_output=True).stderr
+            built = subprocess.run(build, env=variables, cwd=home, check=True, text=True, capture_output=True).stderr
             container = built.partition("its container stays, ")[2].partition(":")[0]
             upper = _say("docker", "inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", container)
             _copy(tree, Path(upper))
-            command = [imgasm, "assemble", "--quiet"]
+            shell = 'cd "$0" && exec "$1" assemble "$2" --quiet'
+            command = ["sh", "-c", shell, str(home), imgasm, container]
             yield Task(command, Path(upper), lambda _: _layout_layer(place / "layout", "latest"), variables)
         finally:
             subprocess.run([imgasm, "clean", "--kept"], env=variables, check=True, capture_output=True)

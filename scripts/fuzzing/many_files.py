@@ -121,11 +121,17 @@ def _check_pack(in_c: Any, files: Sequence[Path], chance: random.Random) -> None
     expected = b""
     for entry, end in zip(entries[max(0, first) :], ends, strict=False):
         path, node, _, content = entry
-        with open(content.file, "rb") as file:
-            file.seek(content.offset)
-            expected += header(Entry(path, node, None, content)) + file.read(node.size) + bytes(padding(node.size))
+        expected += header(Entry(path, Node(*node), None, content)) + _bytes(content, node[5]) + bytes(padding(node[5]))
         assert end == len(expected)
     assert bytes(buffer[: len(expected)]) == expected
+
+
+def _bytes(content: tuple[bytes, int] | None, size: int) -> bytes:
+    if content is None:
+        return b""
+    with open(content[0], "rb") as file:
+        file.seek(content[1])
+        return file.read(size)
 
 
 def _entry(file: Path, chance: random.Random) -> Any:
@@ -134,6 +140,8 @@ def _entry(file: Path, chance: random.Random) -> Any:
     size = max(0, file.stat().st_size + chance.choice((0,) * 20 + (-1, 1, 1 << 40)))
     entry = Entry(path, Node(Kind.REGULAR, 0o644, ids, ids, chance.choice((0, -1, 1 << 34)), size), None,
                   Content(os.fsencode(file), chance.choice((0,) * 20 + (1, -1))))
+    if chance.randrange(20) == 0:
+        return Entry(path, Node(Kind.REGULAR, 0o600, ids, ids))
     if chance.randrange(20):
         return entry
     spoilt: list[Any] = list(entry)
