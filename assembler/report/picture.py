@@ -31,7 +31,8 @@ _PLOT: Final = Box(70, 16, WIDTH - 84, 190)
 _BAR: Final = 22
 TIMELINE_HEIGHT: Final = 280
 _MAP_HEIGHT: Final = 420
-_COMPARISON_HEIGHT: Final = 46
+_COMPARISON_HEIGHT: Final = 150
+_OURS: Final = "#0969da"
 _LETTER: Final = 6.6
 """Width of a letter of the 12 px sans, roughly: names are cut before they run into the next."""
 
@@ -48,7 +49,8 @@ def svg(record: BuildRecord, image: ImageReport | None = None) -> str:
     if has_map and image is not None:
         _draw_map(picture, record, image, TIMELINE_HEIGHT)
     if record.dockerfile:
-        _draw_comparison(picture, record.dockerfile, ends + 16)
+        shown = [stage.bytes for stage in record.dockerfile.two_stages if image is None or stage.image == image.name]
+        _draw_comparison(picture, record, record.dockerfile, max(shown, default=0), ends + 16)
     return ElementTree.tostring(picture, encoding="unicode") + "\n"
 
 
@@ -125,10 +127,36 @@ def _draw_legend(picture: Element) -> None:
     _text(picture, (WIDTH - 14, y), "short steps are drawn wider than they took", anchor="end", look="soft")
 
 
-def _draw_comparison(picture: Element, cost: DockerfileCost, y: float) -> None:
-    """Two lines, as long as the picture is wide."""
+def _draw_comparison(picture: Element, record: BuildRecord, cost: DockerfileCost, ours: int, y: float) -> None:
+    """The layers of a Dockerfile end to end, and to the same measure the one layer of ``ours`` bytes."""
     _text(picture, (14, y), f"{HEADING}, {ONE_STAGE}: {human(cost.bytes)} in its layers, uncompressed", look="soft")
-    _text(picture, (14, y + 18), f"{HEADING}, {two_stages(cost)}", look="soft")
+    scale, left = (WIDTH - 28) / (cost.bytes or 1), 14.0
+    for index, size in enumerate(cost.steps):
+        _draw_bar(picture, (left, y + 8, size * scale), color(index), f"RUN {record.steps[index].name}: {human(size)}")
+        left += size * scale
+    _text(picture, (14, y + 50), f"imgasm, one layer: {human(ours)}", look="soft")
+    _draw_bar(picture, (14, y + 58, max(1, ours * scale)), _OURS, f"one layer: {human(ours)}")
+    _text(picture, (14, y + 100), f"{HEADING}, {two_stages(cost)}", look="soft")
+    _draw_steps_legend(picture, record, y + 122)
+
+
+def _draw_bar(picture: Element, at: tuple[float, float, float], fill: str, told: str) -> None:
+    """``at`` is its left end, its top and its width."""
+    group = SubElement(picture, "g", {"class": "cost"})
+    SubElement(group, "title").text = printable(told)
+    place = {"x": f"{at[0]:.1f}", "y": f"{at[1]:.1f}", "width": f"{at[2]:.1f}", "height": str(_BAR), "fill": fill}
+    SubElement(group, "rect", place)
+
+
+def _draw_steps_legend(picture: Element, record: BuildRecord, y: float) -> None:
+    """Every step with its colour, for bars too short to hold a name; as many as fit into a line."""
+    left, room = 14.0, (WIDTH - 28) / max(1, len(record.steps))
+    for index, step in enumerate(record.steps):
+        name = _cut(step.name, min(room, 200) - 24) or str(index + 1)
+        place = {"x": f"{left:.1f}", "y": f"{y - 9:.1f}", "width": "10", "height": "10", "fill": color(index)}
+        SubElement(picture, "rect", {**place, "class": "mark"})
+        _text(picture, (left + 15, y), name, look="soft")
+        left += min(room, len(name) * _LETTER + 34)
 
 
 def _draw_map(picture: Element, record: BuildRecord, image: ImageReport, y: float) -> None:

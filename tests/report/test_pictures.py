@@ -109,6 +109,18 @@ def test_without_files_there_is_a_timeline_still() -> None:
     ElementTree.fromstring(timeline_svg(build.model_copy(update={"steps": (), "images": (), "discarded": ()})))
 
 
+def test_a_dockerfiles_layers_are_bars_beside_the_one_layer() -> None:
+    build = record()
+    picture = ElementTree.fromstring(svg(build, build.images[0]))
+    groups = [group for group in picture.iter(f"{SVG}g") if group.get("class") == "cost"]
+    widths = [float(bar.get("width", "0")) for group in groups for bar in group.iter(f"{SVG}rect")]
+    assert build.dockerfile is not None and len(widths) == len(build.steps) + 1
+    assert sum(widths[:-1]) == pytest.approx(932, abs=1)
+    [ours] = [stage.bytes for stage in build.dockerfile.two_stages if stage.image == build.images[0].name]
+    assert widths[-1] == pytest.approx(932 * ours / build.dockerfile.bytes, abs=1)
+    assert len([rect for rect in picture.iter(f"{SVG}rect") if rect.get("class") == "mark"]) == len(build.steps)
+
+
 def test_letters_are_read_on_every_colour() -> None:
     assert {ink(color) for color in STEPS} == {"#000", "#fff"}
     assert (ink("#ffffff"), ink("#000000")) == ("#000", "#fff")
