@@ -129,6 +129,16 @@ class ImageReport(RecordPart):
         return sum(self.kinds.values())
 
     @property
+    def packages(self) -> list[tuple[str, Tally]]:
+        """What the packages that own files in the layer have there, the largest first."""
+        found: dict[str, Tally] = {}
+        for row in self.table.rows() if self.table is not None else ():
+            if row.package is not None:
+                former = found.get(row.package, Tally())
+                found[row.package] = Tally(files=former.files + 1, bytes=former.bytes + row.size)
+        return sorted(found.items(), key=lambda item: (-item[1].bytes, item[0]))
+
+    @property
     def compressed(self) -> int:
         """What a registry holds for the image's layers."""
         return self.layer.compressed + sum(layer.compressed for layer in self.base)

@@ -136,10 +136,25 @@ def _image(record: BuildRecord, image: ImageReport) -> RenderableType:
     for what, heavies in (("directories", image.directories), ("files", image.files)):
         if heavies:
             parts += [Text(f"\nlargest {what}", "dim"), _heaviest(record, heavies)]
+    if image.packages:
+        parts += [Text("\npackages in the layer", "dim"), _packages(record, image)]
     worth = [hint for hint in image.hints if hint.bytes >= _WORTH_A_HINT]
     if worth:
         parts += [Text("\ncould be left out", "dim"), hint_rows(worth)]
     return section(title, *parts)
+
+
+def _packages(record: BuildRecord, image: ImageReport) -> Table:
+    """With version and licence, where the container's database told them."""
+    known = {package.name: package for package in record.packages}
+    rows = listing()
+    for name, tally in image.packages[:_LARGEST]:
+        package = known.get(name)
+        told = (name, package.version, package.licence or "licence not told") if package is not None else (name,)
+        rows.add_row(human(tally.bytes), Text(printable(f"{', '.join(told)} ({counted(tally.files, 'file')})")))
+    if (more := len(image.packages) - _LARGEST) > 0:
+        rows.add_row("", Text(f"and {counted(more, 'package')} more; imgasm sbom lists all", "dim"))
+    return rows
 
 
 def _sizes(image: ImageReport) -> Table:

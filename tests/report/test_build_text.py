@@ -6,6 +6,8 @@ from assembler.model.printable import printable
 from assembler.model.step_usage import StepUsage
 from assembler.report.build_record import BuildRecord, RecipeName
 from assembler.report.build_text import duration, render
+from assembler.report.file_table import LayerRow, file_table
+from assembler.report.package_facts import Package
 
 from .records import record
 
@@ -76,3 +78,16 @@ def test_a_long_name_gives_way_to_the_figures() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_packages_of_the_layer_stand_with_their_licences() -> None:
+    rows = [LayerRow(b"bin/a", 2000, package="tool"), LayerRow(b"bin/b", 500, package="tool"),
+            LayerRow(b"bin/c", 9000, package="other"), LayerRow(b"bin/d", 1)]  # fmt: skip
+    plain = record()
+    image = plain.images[0].model_copy(update={"table": file_table(rows)})
+    package = Package(name="tool", manager="deb", version="1-2", licence="GPL-2+")
+    lines = render(plain.model_copy(update={"images": (image,), "packages": (package,)})).splitlines()
+    start = lines.index("  packages in the layer")
+    assert [" ".join(line.split()) for line in lines[start + 1 : start + 3]] == [
+        "9.00 kB other (1 file)", "2.50 kB tool, 1-2, GPL-2+ (2 files)",
+    ]  # fmt: skip

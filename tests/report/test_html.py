@@ -16,6 +16,7 @@ from assembler.report.file_table import LayerRow, file_table, shares
 from assembler.report.hints import Hint
 from assembler.report.html import page
 from assembler.report.image_layers import ImageLayer, LayersReport, as_record
+from assembler.report.package_facts import Package
 from assembler.report.record_part import path_text
 
 from .records import MB, record
@@ -42,7 +43,8 @@ def build() -> BuildRecord:
     hint = Hint(kind="debug", files=2, bytes=90 * MB, compressed=20 * MB, examples=(path_text(EVIL),))
     images = (plain.images[0].model_copy(update={"table": table, "hints": (hint,)}), other)
     broken = Violation(image="<i>x</i>", what="the layer", limit=40 * MB, actual=46 * MB, culprits=("<script>alert",))
-    return plain.model_copy(update={"images": images, "broken": (broken,)})
+    package = Package(name="nvidia", manager="deb", version="535", licence="<b>NVIDIA</b>")
+    return plain.model_copy(update={"images": images, "broken": (broken,), "packages": (package,)})
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,12 @@ def test_it_says_what_is_over_budget_and_what_could_go(shown: Shown) -> None:
     assert re.search(r"strip-debug removes it\s+2\s+90.0 MB\s+20.0 MB", shown.at("#hints").inner_text())
     shown.at("#image").select_option(index=1)
     assert shown.at("#hinted").is_hidden()
+
+
+def test_it_says_which_packages_are_in_the_layer(shown: Shown) -> None:
+    assert re.search(r"nvidia\s+535\s+<b>NVIDIA</b>\s+\d\s+\d+.* MB", shown.at("#packages").inner_text())
+    shown.at("#image").select_option(index=1)
+    assert shown.at("#packaged").is_hidden()
 
 
 def test_an_image_shows_its_layers_as_steps(browser: Browser, tmp_path: Path) -> None:

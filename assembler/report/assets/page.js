@@ -14,6 +14,7 @@ function showImage(image) {
   state.image = image;
   drawTiles(record, image);
   drawDockerfile(record, image, palette);
+  drawPackages(record, image);
   drawHints(image);
   drawVerdicts(image);
   for (const id of ["layer", "files"]) byId(id).hidden = !image.table;

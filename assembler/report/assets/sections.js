@@ -102,6 +102,22 @@ function sentence({image, what, limit, actual}) {
   return `${image}: ${what} is ${human(actual)}, ${human(actual - limit)} over its budget of ${human(limit)}`;
 }
 
+/** What the packages that own files in the layer have there; versions and licences where the database told them. */
+function drawPackages(record, {table}) {
+  const found = (table?.package_names ?? []).map((name) => ({name, files: 0, bytes: 0}));
+  table?.packages.forEach((owner, row) => {
+    if (owner === null) return;
+    found[owner].files += 1;
+    found[owner].bytes += table.sizes[row];
+  });
+  const known = Object.fromEntries((record.packages ?? []).map((one) => [one.name, one]));
+  byId("packaged").hidden = !found.length;
+  fill(byId("packages"), [["package"], ["version"], ["licence"], ["files", true], ["bytes", true]],
+    found.sort((one, other) => other.bytes - one.bytes).map(({name, files, bytes}) => [
+      printable(name), printable(known[name]?.version ?? ""), printable(known[name]?.licence ?? ""), String(files), human(bytes),
+    ]));
+}
+
 function drawHints(image) {
   const told = {
     preset: (what) => `prune.presets = ["${what}"]`,
