@@ -1,7 +1,7 @@
 """``scripts/bench again``: the same build again, with nothing and with its last step changed, beside its peers.
 
-The steps are the same ones for all: a long one that writes many files and a short one. Each contender has built them
-once before anything is measured.
+The steps are the same ones for all: a long one that writes many files and a short one. The contenders take turns, and
+each ratio is one of two builds of the same round: what else the machine does meets both.
 """
 
 from __future__ import annotations
@@ -54,8 +54,7 @@ def main(arguments: list[str]) -> None:
     wanted = _arguments(arguments)
     wanted.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="imgasm-bench-again-", dir=wanted.work) as directory:
-        report = _report({name: _race(again, Path(directory) / name.split()[0], wanted)
-                          for name, again in _contenders().items()})
+        report = _report(_race(Path(directory), wanted))
     if wanted.json:
         wanted.json.write_text(json.dumps(report, indent=2) + "\n")
     print(_text(report))
@@ -78,14 +77,19 @@ def _contenders() -> dict[str, Again]:
     return {"imgasm": _imgasm, **{name: again for name, again in peers.items() if shutil.which(name.split()[0])}}
 
 
-def _race(again: Again, place: Path, wanted: argparse.Namespace) -> dict[str, list[Run]]:
-    place.mkdir()
-    write_base(place / "base.tar")
-    _write_long(place, wanted)
-    runs = {"first": [again(place, 0)], "nothing changed": [], "last step changed": []}
+def _race(directory: Path, wanted: argparse.Namespace) -> dict[str, dict[str, list[Run]]]:
+    contenders = _contenders()
+    places = {name: directory / name.split()[0] for name in contenders}
+    runs: dict[str, dict[str, list[Run]]] = {name: {case: [] for case in _CASES} for name in contenders}
+    for name, again in contenders.items():
+        places[name].mkdir()
+        write_base(places[name] / "base.tar")
+        _write_long(places[name], wanted)
+        runs[name]["first"].append(again(places[name], 0))
     for number in range(1, wanted.rounds + 1):
-        runs["last step changed"].append(again(place, number))
-        runs["nothing changed"].append(again(place, number))
+        for case in _CASES[:0:-1]:
+            for name, again in contenders.items():
+                runs[name][case].append(again(places[name], number))
     return runs
 
 
@@ -154,21 +158,29 @@ def _watched(place: Path) -> Path:
 
 
 def _report(runs: dict[str, dict[str, list[Run]]]) -> dict[str, Any]:
-    """Ratios are imgasm's seconds by the peer's, medians of one case."""
-    seconds = {name: {case: Spread.of(run.process_seconds for run in found) for case, found in cases.items()}
-               for name, cases in runs.items()}
+    """Ratios are imgasm's seconds by the peer's in the same round. ``processor`` is that of imgasm's own process: its
+    peers' work is done by others."""
+    seconds = {name: {case: [run.process_seconds for run in found] for case, found in cases.items()}
+               for name, cases in runs.items()}  # fmt: skip
+    ours = seconds["imgasm"]
     return {
         "load": os.getloadavg()[0],
-        "seconds": {name: {case: asdict(spread) for case, spread in cases.items()} for name, cases in seconds.items()},
-        "ratios": {name: {case: seconds["imgasm"][case].median / cases[case].median for case in _CASES}
+        "seconds": {name: {case: asdict(Spread.of(found)) for case, found in cases.items()}
+                    for name, cases in seconds.items()},
+        "processor": {case: asdict(Spread.of(run.processor_seconds for run in found))
+                      for case, found in runs["imgasm"].items()},
+        "ratios": {name: {case: asdict(Spread.of(mine / theirs for mine, theirs in zip(ours[case], cases[case],
+                                                                                      strict=True)))
+                          for case in _CASES}
                    for name, cases in seconds.items() if name != "imgasm"},
-    }
+    }  # fmt: skip
 
 
 def _text(report: dict[str, Any]) -> str:
-    rows: list[tuple[str, ...]] = [("median seconds", *_CASES)]
-    for name, cases in report["seconds"].items():
-        rows.append((name, *(f"{cases[case]['median']:.2f}" for case in _CASES)))
-    for name, cases in report["ratios"].items():
-        rows.append((f"imgasm by {name}", *(f"{cases[case]:.2f}" for case in _CASES)))
+    lines = {**report["seconds"], "imgasm, of a processor": report["processor"],
+             **{f"imgasm by {name}": cases for name, cases in report["ratios"].items()}}  # fmt: skip
+    rows: list[tuple[str, ...]] = [("minimum, median, maximum", *_CASES)]
+    for name, cases in lines.items():
+        told = (", ".join(f"{cases[case][which]:.2f}" for which in ("minimum", "median", "maximum")) for case in _CASES)
+        rows.append((name, *told))
     return "\n".join([f"load {report['load']:.1f}", *aligned(rows)])
