@@ -99,6 +99,7 @@ class _Place:
         while verdict.killed < kills:
             if chance.random() < 0.5:  # else it starts from the checkpoint that is there
                 self._forget()
+            shutil.rmtree(self.directory / "killed", ignore_errors=True)  # else nothing has changed since it was built
             former, build = self._unfinished(), self._start("killed")
             try:
                 build.wait(chance.uniform(0, self._seconds.get(self._has_checkpoint, 2.0)))
