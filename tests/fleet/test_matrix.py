@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from assembler.image.layout import Layout
 from tests.support.clusters import wait_for
+from tests.support.debian_registry import debian_registry, htpasswd
 from tests.support.forked import Forked
 from tests.support.thin import rootfs, write_image
 
@@ -159,6 +161,18 @@ def test_an_image_of_several_must_be_named(imgasm: Forked) -> None:
     assert "which image of recipe.toml is meant?" in imgasm("matrix", "plan.toml", "--cell", "@0", status=3).stderr
     add(imgasm, 'image = "modules"')
     imgasm("matrix", "plan.toml", "--cell", "@0")
+
+
+def test_cells_meet_the_registry_as_the_collector_does(imgasm: Forked) -> None:
+    folder = imgasm.directory / "locked"
+    with debian_registry(folder, htpasswd(folder, "ann", "secret")) as locked:
+        plan = imgasm.directory / "plan.toml"
+        plan.write_text(PLAN.replace("HOST", locked.host).replace("REPOSITORY", "modules"))
+        auth = imgasm.directory / "auth.json"
+        auth.write_text(json.dumps({"auths": {locked.host: {"auth": base64.b64encode(b"ann:secret").decode()}}}))
+        assert "401" in imgasm("matrix", "plan.toml", "--only", KEYS[0], "--retry-for", "0s", status=9).stderr
+        report = imgasm.json("matrix", "plan.toml", "--only", KEYS[0], "--plain-http", "--authfile", "auth.json")
+    assert outcomes(report) == {KEYS[0]: "built"} and report["entries"] == 1
 
 
 def test_an_interrupted_collector_takes_its_builds_along(imgasm: Forked) -> None:
