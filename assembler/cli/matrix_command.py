@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -135,7 +135,8 @@ def matrix(
         _build_cell(plan, cells.cell, where, world)
         return
     if cells.emit is not None:
-        emit_json(json.dumps(indexed_job(plan, where.arguments()), indent=2))
+        without_daemon = replace(where, engine=where.engine or "host")
+        emit_json(json.dumps(indexed_job(plan, without_daemon.arguments()), indent=2))
         return
     chosen = () if cells.index else plan.chosen(cells.only or [])
     if cells.listed or cells.missing:

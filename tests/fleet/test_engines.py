@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -14,18 +13,19 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from assembler.image.layout import Layout
 from tests.support import engines
 from tests.support.clusters import dask, slurm, wait_for
-from tests.support.thin import Imgasm
+from tests.support.thin import Imgasm, busybox, write_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from assembler.engine.client import Engine
     from tests.support.clusters import Cluster
@@ -41,7 +41,7 @@ name = "modules"
 kernel = ""
 flavour = ""
 [base]
-image = "{base}"
+{base}
 [container]
 network = "host"
 [[step]]
@@ -110,10 +110,16 @@ def base(docker: Engine) -> Iterator[str]:
     docker.images.remove(image)
 
 
-def collect(cluster: Cluster, folder: Path) -> subprocess.Popen[str]:
+@contextmanager
+def collecting(cluster: Cluster, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """It is killed in the end, if it has not ended by itself."""
     command = [sys.executable, "-m", "assembler", "matrix", "plan.toml", "--on", cluster.on, "--json"]
-    return subprocess.Popen(command, cwd=folder, env={**os.environ, **cluster.environment}, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    with subprocess.Popen(command, cwd=folder, env={**os.environ, **cluster.environment}, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def ended(folder: Path) -> list[str]:
@@ -121,33 +127,37 @@ def ended(folder: Path) -> list[str]:
     return re.findall('"ended".*?"key": "([^"]*)"', journal.read_text()) if journal.exists() else []
 
 
-def containers(docker: Engine, base: str) -> list[str]:
+def left(docker: Engine, base: str, folder: Path) -> list[str]:
+    """Containers, mounts, and directories that a build works in."""
     command = docker.command("container", "ls", "--all", "--quiet", "--filter", f"ancestor={base}")
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    containers = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(folder) in line]
+    return [*containers, *mounts, *map(str, (folder / "cache").rglob("work-*"))]
 
 
 @pytest.mark.engine
 @pytest.mark.root
-@pytest.mark.parametrize("start", [dask, slurm])
+@pytest.mark.parametrize(("start", "engine"), [(dask, "docker"), (slurm, "host")])
 def test_what_is_lost_is_built_again_and_nothing_else(
-    start: Callable[[Path, Mapping[str, str]], AbstractContextManager[Cluster]],
+    start: Callable[[Path, Mapping[str, str]], AbstractContextManager[Cluster]], engine: str,
     tmp_path: Path, docker: Engine, base: str, registry: DebianRegistry,
 ) -> None:  # fmt: skip
     source = Source()
-    environment = {"IMGASM_CACHE": str(tmp_path / "cache"), "IMGASM_ENGINE": "docker"}
+    environment = {"IMGASM_CACHE": str(tmp_path / "cache"), "IMGASM_ENGINE": engine}
+    write_image(Layout.create(tmp_path / "base"), "localhost/base:1", busybox())
+    on = {"docker": f'image = "{base}"', "host": 'layout = "./base"'}[engine]
     (tmp_path / "cluster").mkdir()
     with serving(source) as port, start(tmp_path / "cluster", environment) as cluster:
         name = f"{registry.host}/{start.__name__}"
-        (tmp_path / "recipe.toml").write_text(RECIPE.format(base=base, port=port))
+        (tmp_path / "recipe.toml").write_text(RECIPE.format(base=on, port=port))
         plan = PLAN.format(host=name, kernels=json.dumps(KERNELS))
         (tmp_path / "plan.toml").write_text(plan)
 
-        with collect(cluster, tmp_path) as first:
+        with collecting(cluster, tmp_path):
             wait_for(source.is_waiting.is_set)
             wait_for(lambda: len(ended(tmp_path)) > 1)
             cluster.lose(cluster.worker_of(f"--cell {HELD}"))
-            first.send_signal(signal.SIGKILL)
-        with collect(cluster, tmp_path) as second:
+        with collecting(cluster, tmp_path) as second:
             source.may_go_on.set()
             wait_for(cluster.is_woken)
             out, log = second.communicate()
@@ -169,7 +179,7 @@ def test_what_is_lost_is_built_again_and_nothing_else(
 
     again = {key: times for key, times in source.asked.items() if times > 1 and key != FAILING}
     assert again == {HELD: 2}, "nothing is built twice but what was lost"
-    assert containers(docker, base) == []
+    assert left(docker, base, tmp_path) == []
 
 
 @pytest.mark.engine
@@ -184,7 +194,7 @@ def test_machines_share_the_steps_that_cells_have_in_common(
     logs = []
     with serving(source) as port:
         (tmp_path / "recipe.toml").write_text(
-            RECIPE.format(base=base, port=port).replace("[[step]]", f"{common}[[step]]"))
+            RECIPE.format(base=f'image = "{base}"', port=port).replace("[[step]]", f"{common}[[step]]"))
         for machine, cell in (("one", "@0"), ("two", "@3")):
             imgasm = Imgasm(tmp_path, IMGASM_ENGINE="docker", IMGASM_CACHE=str(tmp_path / machine))
             logs.append(imgasm("matrix", "plan.toml", "--cell", cell).stderr)

@@ -206,7 +206,7 @@ def test_a_job_for_kubernetes_is_what_its_schemas_want(imgasm: Forked) -> None:
     add(imgasm, '[kubernetes]\nimage = "registry.example.com/imgasm:1"', before="[[exclude]]")
     for more in ("", 'registry_secret = "push"\ncache_claim = "cache"\nparallelism = 2\n'):
         add(imgasm, more, before="[[exclude]]")
-        job = json.loads(imgasm("matrix", "plan.toml", "--emit", "kubernetes", "--engine", "podman").stdout)
+        job = json.loads(imgasm("matrix", "plan.toml", "--emit", "kubernetes").stdout)
         for version in ("1.31", "1.33"):
             kubernetes_validate.validate(job, version, strict=True)
     assert job["metadata"]["name"] == "fleet-1"
@@ -217,5 +217,6 @@ def test_a_job_for_kubernetes_is_what_its_schemas_want(imgasm: Forked) -> None:
     assert pod["hostUsers"] is False and "privileged" not in json.dumps(job) and "hostPath" not in json.dumps(job)
     (container,) = pod["containers"]
     assert container["command"][:5] == ["imgasm", "matrix", "/plan/plan.toml", "--cell", "@$(JOB_COMPLETION_INDEX)"]
+    assert container["command"][5:7] == ["--engine", "host"]
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate({**job, "spec": {**spec, "completions": "five"}}, "1.33", strict=True)

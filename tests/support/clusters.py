@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,8 +62,10 @@ class Cluster:
     def lose(self, worker: subprocess.Popen[bytes]) -> None:
         """As if its machine had lost power: nothing of it is tidied up."""
         self.workers.remove(worker)
-        for process in [*_below(worker.pid), worker.pid]:
-            os.kill(process, signal.SIGKILL)
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # none of them sees another one end
+            for process in [worker.pid, *reversed(_below(worker.pid))]:
+                with suppress(ProcessLookupError):
+                    os.kill(process, number)
         worker.wait()
 
     def is_woken(self) -> bool:
@@ -157,7 +159,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     process.wait()
     for one in below:
-        if _command_line(one):
+        with suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
 
 
