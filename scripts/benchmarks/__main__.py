@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks import again, outside, push, start, table
+from benchmarks import again, outside, push, recipe, start, table
 from benchmarks.compare import Results, of_tree
 from benchmarks.contenders import Contender, Imgasm, Pipeline
 from benchmarks.engines import Build, Buildah, Docker, Umoci
@@ -43,10 +43,11 @@ def main() -> None:
             _start_again_with_engine()
         push.main(sys.argv[2:])
         return
-    if sys.argv[1:2] in (["again"], ["outside"]):
+    with_engine = {"again": again, "outside": outside, "recipe": recipe}
+    if sys.argv[1:2] and sys.argv[1] in with_engine:
         if _INSIDE not in os.environ:
             _start_again_with_engine()
-        (again if sys.argv[1] == "again" else outside).main(sys.argv[2:])
+        with_engine[sys.argv[1]].main(sys.argv[2:])
         return
     if sys.argv[1:2] == ["start"]:
         start.main(sys.argv[2:])

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.engines import busybox_rootfs
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -68,6 +70,29 @@ def test_the_parts_of_a_build_outside_its_steps(tmp_path: Path) -> None:
     assert {"docker container create", "docker container rm", "imgasm itself"} <= seconds.keys()
     whole, peer = seconds.pop("all, without steps"), seconds.pop("docker run --rm")
     assert peer > 0 and sum(seconds.values()) == pytest.approx(whole)
+
+
+@pytest.mark.engine
+@pytest.mark.root
+def test_a_recipe_beside_its_dockerfile(tmp_path: Path) -> None:
+    """What a step wrote and the next one removed is pulled from its peers alone."""
+    (tmp_path / "base.tar").write_bytes(busybox_rootfs().getvalue())
+    (tmp_path / "small.toml").write_text("""
+name = "small"
+base = { rootfs = "base.tar" }
+container = { network = "none", scratch = ["/build"], env = { SIZE = "3000000" } }
+file = [{ path = "/opt/word", content = "word" }]
+step = [{ name = "write", run = 'head -c "$SIZE" /dev/urandom >/opt/big' }, { name = "tidy", run = "rm /opt/big" }]
+image = [{ name = "small" }]
+""")
+    command = [str(ROOT / "scripts" / "bench"), "recipe", str(tmp_path / "small.toml")]
+    command += ["--work", str(tmp_path), "--json", str(tmp_path / "report.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False,
+                          env={**os.environ, "IMGASM_CACHE": str(tmp_path / "cache")})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "report.json").read_text())["contenders"]
+    pull = {name: outcome["pull"] for name, outcome in found.items()}
+    assert pull["imgasm build"] + 2_500_000 < min(pull["docker build"], pull["buildah build"])
 
 
 @pytest.mark.engine
