@@ -102,6 +102,8 @@ class _Storm:
     def __init__(self, action: Action, chance: random.Random) -> None:
         self.action, self.tally, self._chance = action, Tally(), chance
         action.prepare()
+        action.run()  # so that what is compiled or made once for good is there: those calls never come again
+        action.prepare()
         self._calls = self._trace()
         self._made = action.made()
         self._sweep()
