@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from assembler.commands.job import BuildOptions
     from assembler.errors import (
         BudgetExceeded,
+        CellsFailed,
         ChangesetError,
         EngineError,
         FileError,
@@ -47,18 +48,18 @@ if TYPE_CHECKING:
     from assembler.report.image_layers import LayersReport
 
 __all__ = [
-    "BudgetExceeded", "BuildOptions", "BuildRecord", "Builds", "ChangesetError", "Digest", "EngineError", "FileError",
-    "HeldImage", "ImageError", "ImgasmError", "LayersReport", "ModulesRefused", "Place", "Platform", "Progress",
-    "PutOptions", "Recipe", "RecipeError", "Reference", "RegistryError", "SilentProgress", "SourceError", "StepFailed",
-    "Task", "Tls", "UsageError", "World", "WorldSettings", "__version__", "build", "load_recipe", "open_image",
-    "put_image", "size_report",
+    "BudgetExceeded", "BuildOptions", "BuildRecord", "Builds", "CellsFailed", "ChangesetError", "Digest", "EngineError",
+    "FileError", "HeldImage", "ImageError", "ImgasmError", "LayersReport", "ModulesRefused", "Place", "Platform",
+    "Progress", "PutOptions", "Recipe", "RecipeError", "Reference", "RegistryError", "SilentProgress", "SourceError",
+    "StepFailed", "Task", "Tls", "UsageError", "World", "WorldSettings", "__version__", "build", "load_recipe",
+    "open_image", "put_image", "size_report",
 ]  # fmt: skip
 
 _MODULES: Final = {
     "api": ("build", "load_recipe", "open_image", "put_image", "size_report"),
     "commands.job": ("BuildOptions",),
     "errors": (
-        "BudgetExceeded", "ChangesetError", "EngineError", "FileError", "ImageError", "ImgasmError",
+        "BudgetExceeded", "CellsFailed", "ChangesetError", "EngineError", "FileError", "ImageError", "ImgasmError",
         "ModulesRefused", "RecipeError", "RegistryError", "SourceError", "StepFailed", "UsageError",
     ),
     "model.digest": ("Digest",),

@@ -55,17 +55,17 @@ def started(home: Path, *arguments: str | Path, **environment: str) -> subproces
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings(home, **environment))
 
 
-@pytest.mark.parametrize("module", ["typer", "pydantic", "python_on_whales"])
+@pytest.mark.parametrize("module", ["typer", "pydantic", "httpx"])
 @pytest.mark.parametrize(
     ("number", "says"),
     [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "the terminal was closed"),
      (signal.SIGQUIT, "quit")],
 )  # fmt: skip
 def test_signals_while_python_imports(tmp_path: Path, module: str, number: signal.Signals, says: str) -> None:
-    """``typer`` is imported by the program's start, ``pydantic`` by a command, ``python_on_whales`` by its work."""
+    """``typer`` is imported by the program's start, ``pydantic`` by a command, ``httpx`` by its work."""
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / f"{module}.py").write_text(SLOW)
-    with started(tmp_path, "clean", "--engine", "docker", PYTHONPATH=str(tmp_path / "slow")) as process:
+    with started(tmp_path, "copy", "127.0.0.1:1/a", "b", PYTHONPATH=str(tmp_path / "slow")) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() == "importing\n"
         process.send_signal(number)
