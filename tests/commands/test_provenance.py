@@ -62,8 +62,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistr
 class Project:
     """A recipe, its keys, and a repository of its own."""
 
-    def __init__(self, folder: Path, host: str, base: bytes, steps: str = "") -> None:
-        self.imgasm, self.folder = Imgasm(folder, token="very secret words"), folder
+    def __init__(self, folder: Path, host: str, base: bytes, *, steps: str = "", engine: str = "docker") -> None:
+        self.imgasm, self.folder = Imgasm(folder, token="very secret words", IMGASM_ENGINE=engine), folder
         self.reference = f"{host}/team/{folder.name.replace('_', '-')}"
         self._repository = f"http://{host}/v2/team/{folder.name.replace('_', '-')}"
         write_image(Layout.create(folder / "base"), "localhost/base:1", base)
@@ -162,7 +162,7 @@ def test_what_is_no_build_has_no_provenance(project: Project) -> None:
 
 @pytest.mark.engine
 def test_sources_and_steps_are_told(engine: Engine, tmp_path: Path, registry: DebianRegistry) -> None:
-    project = Project(tmp_path, registry.host, busybox(), STEP)
+    project = Project(tmp_path, registry.host, busybox(), steps=STEP, engine=engine.info.name)
     project.push("--sign", "own.key", "--provenance", BUILDER)
     manifest = json.loads((tmp_path / "build/app/imgasm.json").read_text())["images"][0]["manifest"]
     (layer,) = project.get(f"{manifest.replace(':', '-')}.att")["layers"]

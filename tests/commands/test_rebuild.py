@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -116,6 +117,7 @@ def test_a_base_and_a_date_that_are_others_now_are_told(imgasm: Imgasm) -> None:
     base, text = Layout.create(imgasm.directory / "other"), STILL.replace("./base", "./other")
     write_image(base, "localhost/base:1", rootfs({"opt": None}))
     build(imgasm, text.replace("source_date_epoch", 'created = "now"\nsource_date_epoch'))
+    time.sleep(1)  # a date is in whole seconds
     write_image(base, "localhost/base:1", rootfs({"opt": None, "another": b""}))
     told = imgasm("rebuild", "build/app", status=8).stdout
     assert "not the same inputs: the base changed" in told

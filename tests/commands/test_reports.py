@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -394,7 +395,7 @@ growth = { baseline = "./build/sample", floor = "1GB" }
         write_recipe(imgasm, more=limits)
         faces = ["--junit", "verdict.xml", "--html", "page.html", "--svg", "picture.svg"]
         failed = imgasm("build", "recipe.toml", "--engine", "docker", *faces, status=10)
-        assert "compressed, is 6." in failed.stderr or "compressed, is 3." in failed.stderr
+        assert re.search(r"compressed, is [3-6]\.", failed.stderr)  # zstd sees more or less of the copy
         base = run("du", "--apparent-size", "--bytes", imgasm.directory / "base.tar").split()[0]
         builds = json.loads((imgasm.directory / "build/sample/imgasm.json").read_text())["builds"]
         record = builds[-1]  # the first one's image has another name, and is still there
