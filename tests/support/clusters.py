@@ -6,7 +6,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 _SLURM = """\
 ClusterName=tests
-SlurmctldHost={host}(127.0.0.1)
+SlurmctldHost=localhost(127.0.0.1)
 SlurmctldPort={port}
 SlurmUser=root
 AuthType=auth/munge
@@ -45,7 +44,7 @@ SlurmctldPidFile={folder}/controller.pid
 SlurmdPidFile={folder}/%n.pid
 PartitionName=all Nodes=ALL Default=YES State=UP
 """
-_NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1\n"
+_NODE = "NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs=1\n"
 _WORKERS = ("w1", "w2", "w3")
 _PATIENCE = 300.0
 
@@ -100,13 +99,16 @@ def dask(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
         yield cluster
 
 
+_ON_LOCALHOST = ("unshare", "--uts", "sh", "-c", 'hostname localhost; exec "$@"', "sh")
+"""Slurm wants its machine's name to have an address, which a fresh machine's need not have."""
+
+
 @contextmanager
 def slurm(folder: Path, environment: Mapping[str, str], more: str = "") -> Iterator[Cluster]:
     """``environment`` reaches the tasks with the job, ``more`` is for slurm.conf."""
-    host = socket.gethostname().partition(".")[0]
     config = folder / "slurm.conf"
-    nodes = "".join(_NODE.format(name=name, host=host, port=free_port()) for name in _WORKERS)
-    config.write_text(_SLURM.format(host=host, folder=folder, port=free_port()) + nodes + more)
+    nodes = "".join(_NODE.format(name=name, port=free_port()) for name in _WORKERS)
+    config.write_text(_SLURM.format(folder=folder, port=free_port()) + nodes + more)
     (folder / "state").mkdir()
     version = subprocess.run(["slurmd", "-V"], capture_output=True, text=True, check=True).stdout.split()[-1]
     if tuple(map(int, version.split(".")[:2])) > (23, 11):  # those before know no such setting, and need none
@@ -120,8 +122,8 @@ def slurm(folder: Path, environment: Mapping[str, str], more: str = "") -> Itera
             f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "log", "seed")),
             f"--socket={folder}/munge.socket")  # fmt: skip
         wait_for((folder / "munge.socket").exists)
-        start("controller", "slurmctld", "-D", "-c")
-        cluster.workers += [start(name, "slurmd", "-D", "-N", name) for name in _WORKERS]
+        start("controller", *_ON_LOCALHOST, "slurmctld", "-D", "-c")
+        cluster.workers += [start(name, *_ON_LOCALHOST, "slurmd", "-D", "-N", name) for name in _WORKERS]
         wait_for(lambda: _told(["sinfo", "--noheader", "--format=%t %D"], config) == f"idle {len(_WORKERS)}")
         try:
             yield cluster
