@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,6 @@ from tests.docs.pages import blocks
 from tests.docs.sessions import Typed, replay, typed
 from tests.support import engines
 from tests.support.debian_registry import debian_registry
-from tests.support.thin import busybox
 
 REGISTRY = "127.0.0.1:5000"
 
@@ -34,6 +34,7 @@ def reader(tmp_path: Path, cache: Path) -> Iterator[dict[str, str]]:
         kept = {name: text for name, text in os.environ.items() if name.startswith("DOCKER_")}
         yield {**kept, "PATH": programs, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", "IMGASM_CACHE": str(cache),
                "IMGASM_ENGINE": "docker"}  # fmt: skip
+        subprocess.run(["imgasm", "clean", "--kept"], env={**os.environ, "PATH": programs}, check=True)
 
 
 @pytest.mark.parametrize("page", ["docs/tutorial.md", "README.md"])
@@ -57,7 +58,8 @@ def test_a_dockerfile_is_imported(tmp_path: Path, reader: dict[str, str]) -> Non
 
 
 def test_a_build_that_fails(tmp_path: Path, reader: dict[str, str]) -> None:
-    (tmp_path / "base.tar").write_bytes(busybox())
+    of_its_own = {"etc/reader": os.urandom(8)}  # what the engine has already is not loaded, and nothing said
+    (tmp_path / "base.tar").write_bytes(engines.busybox_rootfs(of_its_own).getvalue())
     (tmp_path / "tool.toml").write_text(blocks("docs/how-to/resume.md", "toml")[0])
     for each in typed("docs/how-to/resume.md"):
         replay(each, tmp_path, reader)
