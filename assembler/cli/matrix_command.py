@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assembler.cli import environment, shared_options
+from assembler.cli import environment
 from assembler.cli.option_groups import takes_groups
 from assembler.cli.output import emit, emit_json
 from assembler.cli.registry_options import RegistryOptions
 from assembler.cli.shared_options import Printing
 from assembler.errors import UsageError
+from assembler.model.engines import NAMES, EngineName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,11 @@ class Where:
         Path | None,
         typer.Option(metavar="DIR", help="Where the journal and logs go.", show_default="build/<name of the plan>"),
     ] = None
-    engine: shared_options.EngineOption = None
+    engine: Annotated[
+        EngineName | None,
+        typer.Option("--engine", help=f"{', '.join(NAMES)}, on each machine that builds. By default what IMGASM_ENGINE "
+                     "says there, else the first that answers; host in a Job for Kubernetes."),
+    ] = None  # fmt: skip
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Build every cell, even if nothing changed.")] = False
 
     def executor(self, fleet: str, folder: Path, journal: Journal, world: World) -> Executor:
