@@ -23,15 +23,12 @@ _REMEDIES: Final[tuple[tuple[str, str | None], ...]] = (
     ("unable to apply caps",
      "This machine can't grant every capability, so privileged containers can't start. Set privileged = false and "
      "name what the steps need in cap_add, or use podman with runc (scripts/with-engine sets that up)."),
-    ("setrlimit",
-     "The engine asks for higher limits than this user may set. Lower default_ulimits in podman's containers.conf, "
-     "for example to \"nofile=8192:8192\" and \"nproc=8192:8192\"."),
     ("rlimit",
      "The engine asks for higher limits than this user may set. Lower default_ulimits in podman's containers.conf, "
-     "for example to \"nofile=8192:8192\" and \"nproc=8192:8192\"."),
+     "for example to \"nofile=8192:8192\" and \"nproc=8192:8192\", or build without it: --engine host."),
     ("cgroups in hybrid mode",
      "crun does not work with this machine's cgroups, runc does: set runtime = \"runc\" in podman's containers.conf, "
-     "or pass --runtime runc to podman."),
+     "pass --runtime runc to podman, or build without it: --engine host."),
     ("no space left on device", "Make room on the engine's disk: imgasm clean, then docker system prune."),
     ("permission denied while trying to connect", NOT_ALLOWED),
     ("connect: permission denied", NOT_ALLOWED),
